@@ -1,0 +1,1 @@
+"""Filon: from a table to a model in production, by one recipe."""

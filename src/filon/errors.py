@@ -1,0 +1,86 @@
+"""Error families, codes and exit codes: everything Filon says when it cannot go on."""
+
+from typing import ClassVar, Literal, get_args
+
+Code = Literal[
+    "bug.unexpected",
+    "read.file-missing",
+]
+"""One code per event, `room.what-happened`; `docs/errors.md` has a heading for each (a test holds them together)."""
+
+CODES: tuple[str, ...] = get_args(Code)
+
+
+class FilonError(Exception):
+    """What happened, why we think so and what to do, under a stable code.
+
+    Parameters
+    ----------
+    code : one of `Code`
+    what : one line in the user's words
+    why : bounded evidence (five examples at most), never a secret, cell values only if asked
+    fix : something to paste
+    """
+
+    exit_code: ClassVar[int] = 70
+
+    def __init__(self, code: Code, what: str, why: str, fix: str) -> None:
+        super().__init__(code, what, why, fix)  # positional, so that errors survive pickling between processes
+        self.code, self.what, self.why, self.fix = code, what, why, fix
+
+    def __str__(self) -> str:
+        return f"error[{self.code}] {self.what}\n  why  {self.why}\n  fix  {self.fix}"
+
+
+class RecipeError(FilonError):
+    """The recipe, or a command's words, must change."""
+
+    exit_code = 2
+
+
+class DataError(FilonError):
+    """The data must change, or be named otherwise."""
+
+    exit_code = 3
+
+
+class SetupError(FilonError):
+    """The machine lacks something: a package, a folder, space, a server."""
+
+    exit_code = 4
+
+
+class EngineError(FilonError):
+    """The computation failed."""
+
+    exit_code = 5
+
+
+class PlaceError(FilonError):
+    """A place (cluster, cloud) refused or failed; `retryable` says whether the same call may work later."""
+
+    exit_code = 6
+    retryable: bool = False
+
+
+class BundleError(FilonError):
+    """The bundle is damaged, too new, or not one."""
+
+    exit_code = 7
+
+
+FINDING_EXIT = 1
+"""Exit code when a finding (not an error) stops the command."""
+
+
+def some(names: object, most: int = 5) -> str:
+    """Bounded list for a message: five examples, then "and 12 more".
+
+    >>> some(["a", "b"])
+    '"a", "b"'
+    >>> some([str(i) for i in range(8)], most=2)
+    '"0", "1" and 6 more'
+    """
+    items = [f'"{name}"' for name in names]  # type: ignore[attr-defined]
+    shown = ", ".join(items[:most])
+    return shown if len(items) <= most else f"{shown} and {len(items) - most} more"
