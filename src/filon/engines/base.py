@@ -251,13 +251,16 @@ class FitPlan:
 
     `train` names the folds fitted on, `valid` is scored (False for the refit: no tally, no early stopping); `rows` caps the
     training rows (0: all), the rows with the lowest hashes are taken; `metric` steers early stopping; `deadline_s` is the time
-    left (monotonic seconds from now, None: no limit): a trial not begun by then is not fitted."""
+    left (monotonic seconds from now, None: no limit): a trial not begun by then is not fitted (and not yielded). `part` (k, n) asks for
+    cross-validation inside the rows of `train` (small tables): the rows whose hash falls in part k of n are scored, the others
+    are fitted on; rows that share a key share a part; a function of content and the split's seed, like the folds."""
 
     train: tuple[Literal["train", "valid"], ...] = ("train",)
     valid: bool = True
     rows: int = 0
     metric: str = "areaUnderPR"
     deadline_s: float | None = None
+    part: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
