@@ -1,1 +1,31 @@
-"""Filon: from a table to a model in production, by one recipe."""
+"""Filon: from a table to a model in production, by one recipe.
+
+    import filon
+    run = filon.train("filon.toml")
+    run.bundle.predict(frame)
+"""
+
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from filon.api import check as check
+    from filon.api import evaluate as evaluate
+    from filon.api import load as load
+    from filon.api import predict as predict
+    from filon.api import train as train
+    from filon.errors import FilonError as FilonError
+
+__all__ = ["FilonError", "__version__", "check", "evaluate", "load", "predict", "train"]
+
+
+def __getattr__(name: str) -> object:
+    """Import the API when it is first asked for, so that `import filon` and `filon --help` are quick."""
+    import importlib
+
+    if name == "FilonError":
+        return importlib.import_module("filon.errors").FilonError
+    if name in __all__:
+        return getattr(importlib.import_module("filon.api"), name)
+    raise AttributeError(f"module 'filon' has no attribute {name!r}")

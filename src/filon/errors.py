@@ -4,7 +4,23 @@ from typing import ClassVar, Literal, get_args
 
 Code = Literal[
     "bug.unexpected",
+    "demo.package-missing",
     "read.file-missing",
+    "recipe.bad-set",
+    "recipe.bad-value",
+    "recipe.file-missing",
+    "recipe.key-missing",
+    "recipe.not-toml",
+    "recipe.unknown-key",
+    "recipe.unreadable",
+    "recipe.variable-missing",
+    "rows.column-missing",
+    "run.disk-full",
+    "run.interrupted",
+    "run.not-found",
+    "run.not-writable",
+    "run.nothing-to-resume",
+    "run.taken",
 ]
 """One code per event, `room.what-happened`; `docs/errors.md` has a heading for each (a test holds them together)."""
 

@@ -1,0 +1,27 @@
+"""Options that every command shares."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def shared(function: Command) -> Command:
+    """Add --json and --debug."""
+    function = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")(function)
+    return click.option("--json", "as_json", is_flag=True, help="Print one machine-readable line a step, the result last.")(function)
+
+
+def recipe_options(function: Command) -> Command:
+    """Add the recipe argument and --set."""
+    function = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override one value, e.g. search.metric=areaUnderROC.")(function)
+    return click.argument("recipe", type=click.Path(path_type=str), default="filon.toml")(function)
+
+
+def engine_options(function: Command) -> Command:
+    """Add what says how much of the machine may be used."""
+    function = click.option("--memory", "memory_mib", type=click.IntRange(min=256), default=None, metavar="MIB", help="Memory to stay within (default: half of what is free).")(function)
+    function = click.option("--threads", type=click.IntRange(min=1), default=None, help="Cores to use (default: all).")(function)
+    return click.option("--engine", type=click.Choice(["embedded", "spark"]), default="embedded", show_default=True, help="What computes.")(function)

