@@ -5,6 +5,7 @@ from typing import ClassVar, Literal, get_args
 Code = Literal[
     "bug.unexpected",
     "demo.package-missing",
+    "fit.failed",
     "read.file-missing",
     "recipe.bad-set",
     "recipe.bad-value",
@@ -21,6 +22,10 @@ Code = Literal[
     "run.not-writable",
     "run.nothing-to-resume",
     "run.taken",
+    "search.all-failed",
+    "search.dollars-without-minutes",
+    "search.metric-undefined",
+    "search.no-time",
 ]
 """One code per event, `room.what-happened`; `docs/errors.md` has a heading for each (a test holds them together)."""
 

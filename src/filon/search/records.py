@@ -11,7 +11,8 @@ from filon.search.settings import FamilyName
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRecord:
     """One line of trials.jsonl. `key` identifies equal work (family, effective settings, fold digests, rows cap): a resumed
-    search repeats no key that is `done` or `failed`. `metrics` are on the validation fold."""
+    search repeats no key that is `done` or `failed`. `metrics` are on the validation fold (with `parts` > 0: their means
+    over that many parts of train + valid, each scored by models that did not see it). `rows` is the cap on training rows."""
 
     number: int
     key: str
@@ -27,14 +28,27 @@ class TrialRecord:
     error: str = ""
     curve_metric: str = ""
     curve: tuple[CurvePoint, ...] = ()
+    rows: int = 0
+    parts: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One model of a blend: the trial, the rounds it keeps."""
+
+    trial: Trial
+    rounds: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """The winner (a trial with the rounds found), the best fitted trial by family, and every record."""
+    """The winner (a trial with the rounds found), the best fitted trial by family, and every record.
+
+    `members` are the models whose margins are averaged into the winner's one ensemble (empty: the winner alone)."""
 
     metric: str
     winner: Trial
     rounds: int
     best: Mapping[FamilyName, Fitted]
     records: tuple[TrialRecord, ...]
+    members: tuple[Member, ...] = ()

@@ -11,9 +11,11 @@ Floats = float | tuple[float, ...]
 Subset = Literal["auto", "all", "sqrt", "log2", "onethird"] | Annotated[float, Field(gt=0, le=1)]
 
 METRICS = ("areaUnderROC", "areaUnderPR", "average_precision", "accuracy", "f1", "weightedPrecision", "weightedRecall", "logLoss", "brier")
-MetricName = Literal["areaUnderROC", "areaUnderPR", "average_precision", "accuracy", "f1", "weightedPrecision", "weightedRecall", "logLoss", "brier"]
-FAMILIES = ("xgboost", "random_forest", "gbt", "logistic_regression")
+MetricName = Literal[
+    "areaUnderROC", "areaUnderPR", "average_precision", "accuracy", "f1", "weightedPrecision", "weightedRecall", "logLoss", "brier"
+]
 FamilyName = Literal["xgboost", "random_forest", "gbt", "logistic_regression"]
+FAMILIES: tuple[FamilyName, ...] = ("xgboost", "random_forest", "gbt", "logistic_regression")
 
 
 class XGBoostGrid(Settings):
@@ -31,8 +33,10 @@ class XGBoostGrid(Settings):
     gamma: Floats = 0.0
     max_bin: Ints = 256
     max_leaves: Ints = 0
-    categories: Literal["native", "ordinal"] | tuple[Literal["native", "ordinal"], ...] = Field("native", description="native: splits by sets of categories; ordinal: by frequency rank")
-    early_stopping_rounds: int = Field(50, ge=0, description="0 turns early stopping off")
+    categories: Literal["native", "ordinal"] | tuple[Literal["native", "ordinal"], ...] = Field(
+        default="native", description="native: splits by sets of categories; ordinal: by frequency rank"
+    )
+    early_stopping_rounds: int = Field(default=50, ge=0, description="0 turns early stopping off")
     library: Literal["xgboost"] = "xgboost"
 
 
@@ -71,18 +75,22 @@ class LogisticRegressionGrid(Settings):
 class Budget(Settings):
     """How much searching is worth."""
 
-    strategy: Literal["auto", "grid", "halving", "tpe"] = Field("auto", description="auto: the built-in search when no family is named, else the grid")
-    trials: int | None = Field(None, ge=1)
-    minutes: float | None = Field(None, gt=0)
-    dollars: float | None = Field(None, gt=0, description="on places that charge")
+    strategy: Literal["auto", "grid", "halving", "tpe"] = Field(
+        default="auto", description="auto: the built-in search when no family is named, else the grid"
+    )
+    trials: int | None = Field(default=None, ge=1)
+    minutes: float | None = Field(default=None, gt=0)
+    dollars: float | None = Field(default=None, gt=0, description="on places that charge")
 
 
 class SearchSettings(Settings):
     """Which families, which settings, judged by which metric."""
 
     metric: MetricName = "areaUnderPR"
-    balance: Literal["weights", "none"] = Field("weights", description="class weights n / (k * n_c), or none")
-    rows: int = Field(1_000_000, ge=1000, description="trials see at most this many training rows, chosen by hash; the winner is refitted on all")
+    balance: Literal["weights", "none"] = Field(default="weights", description="class weights n / (k * n_c), or none")
+    rows: int = Field(
+        default=1_000_000, ge=1000, description="trials see at most this many training rows, chosen by hash; the winner is refitted on all"
+    )
     xgboost: XGBoostGrid | None = None
     random_forest: RandomForestGrid | None = None
     gbt: GBTGrid | None = None
