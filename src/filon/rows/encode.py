@@ -5,8 +5,14 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+
+from filon.rows.cells import as_float32, column, is_text, numbers64
 
 FeatureKind = Literal["number", "boolean", "category"]
+
+BLOCK = 4096
+"""Rows written at a time: a block of a hundred features stays in the cache while its columns are laid side by side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +38,7 @@ class Encoding:
 
 
 def encode(batch: pa.RecordBatch, encoding: Encoding) -> np.ndarray:
-    """Features of typed rows, missing and unseen as NaN.
+    """Features of typed rows; missing, infinite and unseen as NaN.
 
     Parameters
     ----------
@@ -41,8 +47,35 @@ def encode(batch: pa.RecordBatch, encoding: Encoding) -> np.ndarray:
     Returns
     -------
     (rows, features) float32, C order
+
+    Raises
+    ------
+    DataError : `rows.column-missing`
     """
-    raise NotImplementedError
+    columns = [_feature(column(batch, feature.name), feature) for feature in encoding.features]
+    out = np.empty((batch.num_rows, len(columns)), np.float32)
+    for start in range(0, batch.num_rows, BLOCK):
+        block = out[start : start + BLOCK]
+        for place, values in enumerate(columns):
+            block[:, place] = values[start : start + BLOCK]
+        # XGBoost refuses infinities, and a linear model cannot weigh them: they count as missing (check points at them)
+        block[np.isinf(block)] = np.nan
+    return out
+
+
+def _feature(cells: pa.Array, feature: Feature) -> np.ndarray:
+    if feature.kind != "category":
+        return as_float32(cells)
+    return _ranks(cells if is_text(cells.type) else label_text(cells), feature.categories).astype(np.float32)
+
+
+def _ranks(texts: pa.Array, categories: tuple[str, ...]) -> np.ndarray:
+    """Place of each text among the categories, looked up once per distinct text; NaN where it is none of them. (rows,) float64."""
+    coded = texts if pa.types.is_dictionary(texts.type) else texts.dictionary_encode()
+    uniques = coded.dictionary.cast(pa.large_string())
+    found = pc.index_in(uniques, value_set=pa.array(categories, pa.large_string()), skip_nulls=True)
+    ranks = np.append(numbers64(found), np.nan)
+    return ranks[pc.fill_null(coded.indices.cast(pa.int64()), len(uniques)).to_numpy(zero_copy_only=False)]
 
 
 def label_text(values: pa.Array) -> pa.Array:
@@ -51,10 +84,21 @@ def label_text(values: pa.Array) -> pa.Array:
     Returns
     -------
     (rows,) string array
+
+    >>> label_text(pa.array([1.0, 2.5, None, float("nan")])).to_pylist()
+    ['1', '2.5', None, None]
     """
-    raise NotImplementedError
+    if is_text(values.type) or not (pa.types.is_floating(values.type) or pa.types.is_decimal(values.type)):
+        return values.cast(pa.string())
+    exact = numbers64(values)
+    whole = (np.floor(exact) == exact) & (np.abs(exact) < 2.0**63)
+    integers = pa.array(np.where(whole, exact, 0.0).astype(np.int64), mask=np.isnan(exact)).cast(pa.string())
+    if whole.all() or not (~whole & ~np.isnan(exact)).any():
+        return integers
+    return pc.if_else(pa.array(whole | np.isnan(exact)), integers, values.cast(pa.string()))
 
 
 def label_number(values: pa.Array, classes: tuple[str, ...]) -> np.ndarray:
     """Class numbers of label cells: (rows,) int32, -1 where missing or not one of the classes."""
-    raise NotImplementedError
+    texts = values if is_text(values.type) else label_text(values)
+    return np.nan_to_num(_ranks(texts, classes), nan=-1.0).astype(np.int32)
