@@ -5,6 +5,7 @@ from typing import ClassVar, Literal, get_args
 Code = Literal[
     "bug.unexpected",
     "demo.package-missing",
+    "engines.score-not-a-number",
     "fit.failed",
     "read.file-missing",
     "recipe.bad-set",
