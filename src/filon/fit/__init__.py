@@ -1,11 +1,16 @@
 """One family, one set of settings: the winner refitted on train + validation."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from filon.engines.base import Engine, FitPlan, Fitted, Folds, Trial
 from filon.errors import EngineError
 from filon.events import Event, Listen, silence
-from filon.search.records import Choice
+
+if TYPE_CHECKING:  # the record's home is above this room
+    from filon.search.records import Choice
 
 __all__ = ["fit"]
 
