@@ -1,0 +1,68 @@
+"""The texts of the pages, by language: TOML files with the same keys in English and Spanish."""
+
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+Lang = Literal["en", "es"]
+LANGS: tuple[Lang, ...] = ("en", "es")
+
+FOLDER = Path(__file__).parent / "words"
+
+
+@cache
+def texts(page: str, lang: Lang) -> dict[str, str]:
+    """Every text of a page under its dotted key, with those of `common`, which all pages share."""
+    found: dict[str, str] = {}
+    for name in ("common", page):
+        path = FOLDER / f"{name}.{lang}.toml"
+        if path.exists():
+            found.update(_flat(tomllib.loads(path.read_text(encoding="utf-8"))))
+    return found
+
+
+class Words:
+    """Texts of one page in one language.
+
+    >>> Words("es", "common")("yes")
+    'sí'
+    """
+
+    def __init__(self, lang: Lang, page: str = "common") -> None:
+        self.lang: Lang = lang
+        self._texts = texts(page, lang)
+
+    def __call__(self, key: str, **values: object) -> str:
+        """The text of a key, its {names} filled in."""
+        return self._texts[key].format(**values)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._texts
+
+    def many(self, key: str, n: float, **values: object) -> str:
+        """The text for a count: `key.one` or `key.many`; {n} is what was given as `shown`, or the count."""
+        shown = values.pop("shown", f"{n:g}")
+        return self(f"{key}.{'one' if n == 1 else 'many'}", n=shown, **values)
+
+    def rich(self, key: str, **values: object) -> "Markup":
+        """As HTML: values escaped, **bold** and `code` marked up."""
+        from markupsafe import Markup, escape
+
+        text = self._texts[key].format(**{name: escape(value) for name, value in values.items()})
+        text = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", text)
+        return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", text))
+
+
+def _flat(table: dict[str, object], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = str(value)
+    return flat
