@@ -1,14 +1,13 @@
-"""The fitted ensemble: one portable form for every family, and its one scorer."""
+"""The records: an ensemble is what every family ends as."""
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinearDesign:
-    """How a linear model's inputs are made of encoded features: mean-filled scaled numbers, then one column per category (and one for its missing).
+    """How a linear model's inputs are made of encoded features: first one column per number, in order: (filled - mean) / scale;
+    then, for each category feature in order, one 0/1 column per level and a last one for missing (or a level that is not known).
 
     `fill`, `mean`, `scale` : one entry per feature (category features: 0, 0, 1); `levels` : number of categories per feature (0 for numbers)."""
 
@@ -16,6 +15,11 @@ class LinearDesign:
     mean: tuple[float, ...]
     scale: tuple[float, ...]
     levels: tuple[int, ...]
+
+    @property
+    def width(self) -> int:
+        """Columns of the expanded design."""
+        return sum(count + 1 for count in self.levels if count) + sum(1 for count in self.levels if not count)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,33 +42,3 @@ class Ensemble:
     rounds: int = 0
     trees: int = 0
     design: LinearDesign | None = None
-
-
-def predict(ensemble: Ensemble, matrix: np.ndarray, threads: int = 0) -> np.ndarray:
-    """Probability by class.
-
-    Parameters
-    ----------
-    matrix : (rows, features) float32, NaN for missing
-    threads : 0 for all cores
-
-    Returns
-    -------
-    (rows, classes) float32; two classes: [1 - p, p]
-    """
-    raise NotImplementedError
-
-
-def contributions(ensemble: Ensemble, matrix: np.ndarray) -> np.ndarray:
-    """Exact TreeSHAP (linear: exact too) in margin units, the last column is the bias.
-
-    Returns
-    -------
-    (rows, outputs, features + 1) float32; outputs is 1 for two classes (the positive one), else the number of classes
-    """
-    raise NotImplementedError
-
-
-def gain(ensemble: Ensemble) -> np.ndarray:
-    """Total gain by feature, summing to 1 (all zero for a model without splits); linear: |weight| x scale. Shape (features,) float64."""
-    raise NotImplementedError
