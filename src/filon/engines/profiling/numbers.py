@@ -1,0 +1,212 @@
+"""One column of numbers or dates: moments over all rows, the rest from the sample."""
+
+import math
+
+import numpy as np
+
+from filon.engines.base import Histogram, TopValue
+from filon.engines.profiling.distinct import Distinct
+from filon.engines.profiling.ranking import cross_fitted, sorted_area
+
+BINS = 24
+"""Bars of a histogram: enough to show two humps in a figure as wide as a thumb."""
+
+TELLING_BINS = 128
+"""Groups of values (each value its own when there are fewer) by which a number is asked to tell the label."""
+
+TOP = 50
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+
+
+class Numbers:
+    """Everything about one number column that can be merged."""
+
+    __slots__ = (
+        "distinct",
+        "finite",
+        "increasing",
+        "infinite",
+        "integer",
+        "kept",
+        "last",
+        "m2",
+        "maximum",
+        "mean",
+        "minimum",
+        "missing",
+        "wide",
+    )
+
+    def __init__(self, *, wide: bool) -> None:
+        self.missing = self.infinite = self.finite = 0
+        self.mean = self.m2 = 0.0
+        self.minimum, self.maximum = math.inf, -math.inf
+        self.integer = self.increasing = True
+        self.last = -math.inf
+        self.distinct = Distinct()
+        self.wide = wide  # dates need float64 in the sample, numbers are seen by the model as float32
+        self.kept: list[np.ndarray] = []
+
+    def add(self, values: np.ndarray, fresh: np.ndarray | None, still: np.ndarray | None) -> None:
+        """Cells (rows,) float64, NaN for missing; `fresh` and `still` as `Sample.take` gives them."""
+        chosen = values if fresh is None else values[fresh]
+        with np.errstate(over="ignore"):
+            self.kept.append(np.asarray(chosen, np.float64 if self.wide else np.float32))
+        if still is not None:
+            self.kept = [np.concatenate(self.kept)[still]]
+        here = np.isfinite(values)
+        if not here.all():
+            missing = int(np.isnan(values).sum())
+            self.missing += missing
+            self.infinite += int(len(values) - here.sum()) - missing
+            values = values[here]
+        if len(values):
+            self._moments(values)
+            self._order(values)
+            self.distinct.add_numbers(values)
+
+    def _moments(self, values: np.ndarray) -> None:
+        count, mean = len(values), float(values.mean())
+        shift = mean - self.mean
+        total = self.finite + count
+        # Chan, Golub, LeVeque (1983): no cancellation when the mean is far from zero
+        self.m2 += float(np.square(values - mean).sum()) + shift * shift * self.finite * count / total
+        self.mean += shift * count / total
+        self.finite = total
+        self.minimum, self.maximum = min(self.minimum, float(values.min())), max(self.maximum, float(values.max()))
+
+    def _order(self, values: np.ndarray) -> None:
+        if self.increasing:
+            self.increasing = bool(values[0] >= self.last) and bool((values[1:] >= values[:-1]).all())
+            self.last = float(values[-1])
+        if self.integer:
+            self.integer = bool((values == np.rint(values)).all())
+
+    def merge(self, other: "Numbers", ours: np.ndarray, theirs: np.ndarray, still: np.ndarray | None) -> None:
+        """Take in the next part of the table."""
+        total = self.finite + other.finite
+        if other.finite:
+            shift = other.mean - self.mean
+            self.m2 += other.m2 + shift * shift * self.finite * other.finite / total
+            self.mean += shift * other.finite / total
+        self.increasing = self.increasing and other.increasing and (other.finite == 0 or other.minimum >= self.last)
+        self.last = other.last if other.finite else self.last
+        self.finite, self.missing, self.infinite = total, self.missing + other.missing, self.infinite + other.infinite
+        self.minimum, self.maximum = min(self.minimum, other.minimum), max(self.maximum, other.maximum)
+        self.integer = self.integer and other.integer
+        self.distinct.merge(other.distinct)
+        sample = np.concatenate([self.sample()[ours], other.sample()[theirs]])
+        self.kept = [sample if still is None else sample[still]]
+
+    def sample(self) -> np.ndarray:
+        """Cells kept, in the order of the sample's rows."""
+        return np.concatenate(self.kept) if self.kept else np.empty(0, np.float32)
+
+    @property
+    def std(self) -> float | None:
+        """Sample standard deviation."""
+        return math.sqrt(self.m2 / (self.finite - 1)) if self.finite > 1 else None
+
+
+class Sorted:
+    """A column's sample in ascending order, with classes and halves: what quantiles, bars and ranking are made of."""
+
+    __slots__ = ("classes", "counts", "each", "missing", "starts", "values")
+
+    def __init__(self, values: np.ndarray, classes: np.ndarray, halves: np.ndarray, width: int) -> None:
+        """Values (n,), NaN and infinities are missing; classes (n,) int below `width`, 0 for no label; halves (n,) 0 or 1."""
+        here = np.isfinite(values)
+        cells = halves * width + classes
+        self.missing = np.bincount(cells[~here], minlength=2 * width).reshape(2, width)
+        order = np.argsort(values[here], kind="stable")
+        self.values = values[here][order]
+        self.classes = classes[here][order]
+        changes = np.flatnonzero(self.values[1:] != self.values[:-1]) + 1
+        starts = np.r_[0, changes] if len(self.values) else np.empty(0, np.int64)
+        self.each = len(starts) <= TELLING_BINS  # whether each group below is one value
+        if not self.each:
+            wanted = np.arange(TELLING_BINS) * len(self.values) // TELLING_BINS
+            starts = np.unique(starts[np.searchsorted(starts, wanted, side="right") - 1])
+        self.starts = starts
+        group = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(self.values))))
+        self.counts = np.bincount(group * 2 * width + cells[here][order], minlength=len(starts) * 2 * width).reshape(len(starts), 2, width)
+
+    def quantiles(self) -> tuple[float, ...]:
+        """At 0, .05, .25, .5, .75, .95 and 1, by linear interpolation."""
+        if not len(self.values):
+            return ()
+        place = np.array(QUANTILES) * (len(self.values) - 1)
+        low = np.floor(place).astype(np.int64)
+        high = np.minimum(low + 1, len(self.values) - 1)
+        part = place - low
+        below, above = self.values[low].astype(np.float64), self.values[high].astype(np.float64)
+        return tuple(float(value) for value in below * (1 - part) + above * part)
+
+    def ranking(self, positive: int, width: int) -> tuple[float | None, float | None]:
+        """Area of the column alone and the share of rows whose class it tells (see `ColumnProfile`)."""
+        labelled = self.classes > 0
+        if not labelled.any():
+            return None, None
+        values, hits = self.values[labelled], self.classes[labelled] == positive
+        starts = np.r_[0, np.flatnonzero(values[1:] != values[:-1]) + 1]
+        rows = np.diff(np.append(starts, len(values))).astype(np.float64)
+        positives = np.add.reduceat(hits.astype(np.float64), starts)
+        missing = self.missing[:, 1:].sum(axis=0).astype(np.float64)
+        plain = sorted_area(positives, rows - positives, (missing[positive - 1], missing.sum() - missing[positive - 1]))
+        if plain is None or width < 3:
+            return None, None
+        counts = np.concatenate([self.counts, self.missing[None]])[:, :, 1:]
+        binned, told = cross_fitted(counts, positive - 1)
+        return max(plain, binned or 0.0), told
+
+    def top(self, order: np.ndarray, share: float) -> tuple[TopValue, ...]:
+        """Values with their rows by class, most frequent first; none when there are too many to list."""
+        if not self.each or len(self.starts) > TOP:
+            return ()
+        by_class = self.counts.sum(axis=1)
+        found = [
+            TopValue(
+                value=number_text(float(self.values[start])),
+                rows=round(float(row.sum()) / share),
+                by_class=tuple(round(float(n) / share) for n in row[order]),
+            )
+            for start, row in zip(self.starts, by_class, strict=True)
+        ]
+        return tuple(sorted(found, key=lambda one: -one.rows))
+
+    def histogram(self, minimum: float, maximum: float, order: np.ndarray, share: float, *, integer: bool) -> Histogram | None:
+        """Bars by class; where a few far values would squeeze the rest, the first and last bar reach out to them."""
+        if not len(self.values):
+            return None
+        edges = _edges(self.values, minimum, maximum, integer=integer)
+        counts = np.zeros((len(edges) - 1, len(order)), np.int64)
+        bar = np.clip(np.searchsorted(edges, self.values, side="right") - 1, 0, len(edges) - 2)
+        for place, number in enumerate(order):
+            counts[:, place] = np.bincount(bar[self.classes == number], minlength=len(edges) - 1)
+        scaled = np.rint(counts / share).astype(np.int64)
+        return Histogram(edges=tuple(float(edge) for edge in edges), counts=tuple(tuple(int(n) for n in row) for row in scaled))
+
+
+def _edges(values: np.ndarray, minimum: float, maximum: float, *, integer: bool) -> np.ndarray:
+    if minimum == maximum:
+        return np.array([minimum - 0.5, maximum + 0.5])
+    if integer and maximum - minimum < 2 * BINS:
+        return np.arange(minimum - 0.5, maximum + 1.0)
+    low, high = (float(values[int(part * (len(values) - 1))]) for part in (0.005, 0.995))
+    spread = high - low
+    start = low if low - minimum > 0.5 * spread > 0 else minimum
+    stop = high if maximum - high > 0.5 * spread > 0 else maximum
+    edges = np.linspace(start, stop, BINS + 1)
+    if integer and stop - start > 4 * BINS:
+        edges = np.unique(np.rint(edges))
+    edges[0], edges[-1] = minimum, maximum
+    return edges
+
+
+def number_text(value: float) -> str:
+    """A number as a person writes it: no ".0", seven digits.
+
+    >>> number_text(3.0), number_text(0.1234567891)
+    ('3', '0.1234568')
+    """
+    return str(int(value)) if value == int(value) and abs(value) < 1e15 else f"{value:.7g}"
