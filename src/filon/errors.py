@@ -5,8 +5,13 @@ from typing import ClassVar, Literal, get_args
 Code = Literal[
     "bug.unexpected",
     "demo.package-missing",
+    "engines.disk-full",
     "engines.score-not-a-number",
+    "engines.scratch-unusable",
+    "engines.slice-unknown",
+    "engines.unknown",
     "fit.failed",
+    "package.onnx-too-large",
     "read.file-missing",
     "recipe.bad-set",
     "recipe.bad-value",
@@ -27,6 +32,15 @@ Code = Literal[
     "search.dollars-without-minutes",
     "search.metric-undefined",
     "search.no-time",
+    "split.class-missing",
+    "split.column-missing",
+    "split.fold-empty",
+    "split.no-rows",
+    "split.shares-wrong",
+    "split.time-missing",
+    "split.time-unusable",
+    "split.too-many-categories",
+    "split.weight-unusable",
 ]
 """One code per event, `room.what-happened`; `docs/errors.md` has a heading for each (a test holds them together)."""
 

@@ -1,1 +1,29 @@
+"""What computes: `open_engine` makes an engine, `base` says what it can do."""
 
+from pathlib import Path
+
+from filon.engines.base import Engine
+from filon.errors import RecipeError
+from filon.events import Listen, silence
+
+
+def open_engine(name: str, *, scratch: Path, threads: int = 0, memory_mib: int = 0, listen: Listen = silence) -> Engine:
+    """An engine by its name, to be used as a context manager.
+
+    Parameters
+    ----------
+    name : "embedded"
+    scratch : folder in which the engine makes one of its own, removed when it is left
+    threads : cores to use, 0 for all
+    memory_mib : resident memory to stay within, 0 for no limit of our own
+    listen : hears what a long step says
+
+    Raises
+    ------
+    RecipeError : `engines.unknown`
+    """
+    if name == "embedded":
+        from filon.engines.embedded import EmbeddedEngine
+
+        return EmbeddedEngine(scratch=scratch, threads=threads, memory_mib=memory_mib, listen=listen)
+    raise RecipeError("engines.unknown", f'there is no engine "{name}"', 'the engines are "embedded"', "--engine embedded")

@@ -1,1 +1,114 @@
+"""The embedded engine: DuckDB and XGBoost in this process."""
 
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from filon.engines.base import FitPlan, Fitted, LabelPlan, Profile, Sink, Source, SplitPlan, Trial, Written
+from filon.engines.embedded.folds import EmbeddedFold, EmbeddedFolds
+from filon.engines.embedded.scoring import ScoredTable
+from filon.engines.tally import Tally
+from filon.errors import SetupError
+from filon.events import Listen, silence
+from filon.rows.encode import Encoding
+from filon.trees import Ensemble
+
+
+class EmbeddedEngine:
+    """Everything an engine does, within this process (see `engines.base.Engine`); scratch files live in a folder of its own."""
+
+    name = "embedded"
+
+    def __init__(self, *, scratch: Path, threads: int = 0, memory_mib: int = 0, listen: Listen = silence) -> None:
+        self.threads = threads or len(os.sched_getaffinity(0))
+        self.memory_mib, self.listen = memory_mib, listen
+        try:
+            scratch.mkdir(parents=True, exist_ok=True)
+            self.folder = Path(tempfile.mkdtemp(prefix="filon-", dir=scratch))
+        except OSError as exc:
+            raise SetupError(
+                "engines.scratch-unusable",
+                f"the scratch folder {scratch} cannot be written to",
+                exc.strerror or str(exc),
+                "point the environment variable FILON_SCRATCH to a folder with space",
+            ) from exc
+        self._made = 0
+
+    def __enter__(self) -> "EmbeddedEngine":
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _new_folder(self, purpose: str) -> Path:
+        self._made += 1
+        folder = self.folder / f"{purpose}-{self._made}"
+        folder.mkdir()
+        return folder
+
+    def read(self, source: Source) -> Any:
+        """A lazy handle on the source's rows."""
+        from filon.engines.embedded.reader import open_table
+
+        return open_table(source, scratch=self.folder, threads=self.threads, memory_mib=self.memory_mib)
+
+    def profile(self, table: Any, label: LabelPlan) -> Profile:
+        """Everything `check` wants to know."""
+        from filon.engines.embedded.profile import profile
+
+        return profile(table, label, threads=self.threads, listen=self.listen)
+
+    def split(self, table: Any, plan: SplitPlan) -> EmbeddedFolds:
+        """Spool the encoded rows, fold by fold in canonical order."""
+        from filon.engines.embedded.folding import split
+
+        test = None if plan.test_source is None else self.read(plan.test_source)
+        return split(
+            table.batches,
+            plan,
+            self._new_folder("split"),
+            test=None if test is None else test.batches,
+            threads=self.threads,
+            listen=self.listen,
+        )
+
+    def fit(self, folds: EmbeddedFolds, trials: Sequence[Trial], plan: FitPlan) -> Iterator[Fitted]:
+        """Fit the trials on the spooled rows."""
+        from filon.engines.trainer.fitting import fit
+
+        train = folds.fold(*plan.train).capped(plan.rows)
+        valid = folds.fold("valid") if plan.valid else None
+        if plan.part is not None:
+            train, valid = train.parted(*plan.part, folds.plan)
+        scratch = str(self._new_folder("fit"))
+        yield from fit(train, valid, trials, plan, threads=self.threads, memory_mib=self.memory_mib, scratch=scratch, listen=self.listen)
+
+    def score(self, rows: Any, ensemble: Ensemble, encoding: Encoding, threshold: float | None = None) -> ScoredTable:
+        """Lazy scores of a table or a fold."""
+        return ScoredTable(rows=rows, ensemble=ensemble, encoding=encoding, threshold=threshold, threads=self.threads)
+
+    def tally(self, scored: ScoredTable, by: Sequence[str] = ()) -> Mapping[tuple[str, ...], Tally]:
+        """Counts of label by score, of the whole and of slices."""
+        from filon.engines.embedded.scoring import tally
+
+        return tally(scored, by)
+
+    def write(self, scored: ScoredTable, sink: Sink) -> Written:
+        """Write beside, then rename once."""
+        from filon.engines.embedded.writing import write
+
+        return write(scored, sink)
+
+    def sample(self, rows: Any, most: int, per_class: int = 0) -> pa.Table:
+        """Rows with the lowest hashes."""
+        if isinstance(rows, EmbeddedFold):
+            from filon.engines.embedded.sampling import sample_fold
+
+            return sample_fold(rows, most, per_class)
+        table: pa.Table = rows.sample(most, per_class)
+        return table

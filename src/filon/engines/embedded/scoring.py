@@ -1,0 +1,139 @@
+"""Rows through the ensemble, block by block: scores that are never held all at once."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from filon.engines.base import Source
+from filon.engines.embedded.folds import EmbeddedFold
+from filon.engines.tally import Tallier, Tally
+from filon.errors import RecipeError, some
+from filon.rows.cells import column, numbers64
+from filon.rows.encode import Encoding, encode, label_number
+from filon.trees import Ensemble, predict
+
+SCORE_ROWS = 1 << 16
+"""Rows scored at a time."""
+
+SLICES = 12
+"""Most frequent values (in training) of a category that are sliced by."""
+
+
+class Streamed(Protocol):
+    """What scoring asks of a table that the engine reads."""
+
+    @property
+    def source(self) -> Source: ...
+    def batches(self, columns: Sequence[str], rows_per_batch: int) -> Iterator[pa.RecordBatch]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scored:
+    """Some scored rows.
+
+    probability : (n, classes) float32
+    label : (n,) int32 true class numbers, -1 where unknown
+    weight : (n,) float64 row weights, or None for 1 each
+    x : (n, features) float32, the encoded features
+    batch : the columns asked for, or None (rows of a fold)
+    """
+
+    probability: np.ndarray
+    label: np.ndarray
+    weight: np.ndarray | None
+    x: np.ndarray
+    batch: pa.RecordBatch | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ScoredTable:
+    """Lazy: scores are computed while they are tallied or written."""
+
+    rows: "Streamed | EmbeddedFold"
+    ensemble: Ensemble
+    encoding: Encoding
+    threshold: float | None
+    threads: int
+
+    @property
+    def source(self) -> Source:
+        """The table's columns (a fold has its features only)."""
+        if isinstance(self.rows, EmbeddedFold):
+            return Source(format="parquet", files=(), dialect=None, columns=(), origin="+".join(self.rows.names))
+        return self.rows.source
+
+    def blocks(self, keep: Sequence[str] = ()) -> Iterator[Scored]:
+        """Scored rows in the order of the table (a fold: in canonical order)."""
+        if isinstance(self.rows, EmbeddedFold):
+            yield from self._of_fold(self.rows)
+        else:
+            yield from self._of_table(self.rows, keep)
+
+    def _of_fold(self, fold: EmbeddedFold) -> Iterator[Scored]:
+        for rows in fold.each():
+            weight = None if rows.weight is None else rows.weight.astype(np.float64)
+            yield Scored(probability=self.predict(rows.x), label=rows.label, weight=weight, x=rows.x, batch=None)
+
+    def _of_table(self, table: Streamed, keep: Sequence[str]) -> Iterator[Scored]:
+        labels, weights = table.source.names("label"), table.source.names("weight")
+        names = tuple(dict.fromkeys((*self.encoding.names, *labels, *weights, *keep)))
+        for batch in table.batches(names, SCORE_ROWS):
+            x = encode(batch, self.encoding)
+            label = label_number(column(batch, labels[0]), self.encoding.classes) if labels else np.full(len(x), -1, np.int32)
+            weight = numbers64(column(batch, weights[0])) if weights else None
+            yield Scored(probability=self.predict(x), label=label, weight=weight, x=x, batch=batch)
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Probability by class: (rows, classes) float32."""
+        return predict(self.ensemble, x, self.threads)
+
+    def decide(self, probability: np.ndarray) -> np.ndarray:
+        """Class numbers: by the threshold for two classes (0.5 without one), else the likeliest. (rows,) int64."""
+        if len(self.encoding.classes) == 2:
+            threshold = 0.5 if self.threshold is None else self.threshold
+            return (probability[:, 1] >= np.float32(threshold)).astype(np.int64)
+        return np.asarray(np.argmax(probability, axis=1))
+
+
+def tally(scored: ScoredTable, by: Sequence[str]) -> Mapping[tuple[str, ...], Tally]:
+    """Tallies of the whole, (), and of slices, (column, value), in one pass.
+
+    Raises
+    ------
+    RecipeError : `engines.slice-unknown` when `by` names a column that is not a category or boolean feature
+    """
+    slices = _slices(scored.encoding, by)
+    classes = scored.encoding.classes
+    whole = Tallier(classes)
+    talliers = {key: Tallier(classes) for key in slices}
+    for block in scored.blocks():
+        whole.add(block.probability, block.label, block.weight)
+        for key, (place, code) in slices.items():
+            chosen = block.x[:, place] == code
+            if chosen.any():
+                talliers[key].add(block.probability[chosen], block.label[chosen], None if block.weight is None else block.weight[chosen])
+    tallies: dict[tuple[str, ...], Tally] = {(): whole.result()}
+    for key, tallier in talliers.items():
+        tallies[key] = tallier.result()
+    return tallies
+
+
+def _slices(encoding: Encoding, by: Sequence[str]) -> dict[tuple[str, ...], tuple[int, float]]:
+    slices: dict[tuple[str, ...], tuple[int, float]] = {}
+    for name in by:
+        place = encoding.names.index(name) if name in encoding.names else -1
+        kind = encoding.features[place].kind if place >= 0 else "number"
+        if kind == "number":
+            able = [feature.name for feature in encoding.features if feature.kind != "number"]
+            raise RecipeError(
+                "engines.slice-unknown",
+                f'"{name}" cannot be sliced by',
+                f"only category and boolean features can: {some(able)}" if able else "the model has no category or boolean feature",
+                "set evaluate.slices to one of them, or declare the column a category in data.columns",
+            )
+        values = encoding.features[place].categories[:SLICES] if kind == "category" else ("false", "true")
+        slices |= {(name, value): (place, float(code)) for code, value in enumerate(values)}
+    return slices
