@@ -11,7 +11,9 @@ class EvaluateSettings(Settings):
     """Intervals, threshold, slices and language of the report."""
 
     lang: Literal["en", "es"] = "en"
-    threshold: Literal["f1", "accuracy", "balanced", "half"] | float = Field("f1", description="what the decision threshold of two classes is chosen for, on the validation fold; or the threshold itself")
+    threshold: Literal["f1", "accuracy", "balanced", "half"] | float = Field(
+        "f1", description="what the decision threshold of two classes is chosen for, on the validation fold; or the threshold itself"
+    )
     confidence: float = Field(0.95, gt=0.5, lt=1)
     resamples: int = Field(500, ge=50, le=10_000)
     slices: tuple[str, ...] = Field((), description="category columns to slice by; the five most important when empty")

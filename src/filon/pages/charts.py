@@ -170,9 +170,7 @@ class Charts:
         room = width - label - 64
         for row, bar in enumerate(bars):
             top = row * step + 6
-            parts.append(
-                _text(label - 8, top + (step - 10) / 2 + 3, _short(bar.name), "end", "name", title=bar.name)
-            )
+            parts.append(_text(label - 8, top + (step - 10) / 2 + 3, _short(bar.name), "end", "name", title=bar.name))
             for i, value in enumerate(bar.values):
                 long = max(0.0, value) / most[i] * room
                 text = bar.texts[i] if len(bar.texts) > i else self.numbers.significant(value)

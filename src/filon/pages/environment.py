@@ -24,9 +24,7 @@ def render(template: str, lang: Lang, page: str = "common", **values: object) ->
     values : what the template shows
     """
     words, numbers = Words(lang, page), Numbers(lang)
-    return _environment(lang).get_template(template).render(
-        t=words, chart=charts.Charts(numbers), lang=lang, numbers=numbers, **values
-    )
+    return _environment(lang).get_template(template).render(t=words, chart=charts.Charts(numbers), lang=lang, numbers=numbers, **values)
 
 
 @cache
