@@ -47,11 +47,11 @@ bench name="":
 # Generated pages, then the site (into site/), strictly
 docs:
     python docs/generate.py --check
-    mkdocs build --strict --quiet
+    NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 # The site while you write it
 docs-serve:
-    mkdocs serve
+    NO_MKDOCS_2_WARNING=1 mkdocs serve
 
 # Rewrite the golden texts from what the product says now
 golden:
