@@ -15,6 +15,7 @@ Code = Literal[
     "read.file-missing",
     "recipe.bad-set",
     "recipe.bad-value",
+    "recipe.exists",
     "recipe.file-missing",
     "recipe.key-missing",
     "recipe.not-toml",

@@ -195,13 +195,19 @@ def resume_run(root: Path, name: str, fingerprint: str) -> RunFolder:
     raise RecipeError("run.nothing-to-resume", "there is no run to resume", why, "start one without --resume")
 
 
-def read_manifest(path: Path) -> dict[str, Any] | None:
-    """manifest.json of a run folder, None when there is none that can be read."""
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A JSON object from a file, None when there is none that can be read."""
     try:
-        found = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) and "run_id" in found else None
+    return found if isinstance(found, dict) else None
+
+
+def read_manifest(path: Path) -> dict[str, Any] | None:
+    """manifest.json of a run folder, None when there is none that can be read."""
+    found = read_json(path / "manifest.json")
+    return found if found is not None and "run_id" in found else None
 
 
 def list_runs(root: Path) -> list[tuple[Path, dict[str, Any]]]:

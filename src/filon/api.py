@@ -1,0 +1,348 @@
+"""The Python API: what the commands call, and what a notebook calls."""
+
+from __future__ import annotations
+
+import html
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filon.errors import RecipeError
+from filon.events import Event, Listen, silence
+from filon.recipe import RecipeFile, load_recipe, recipe_from, to_toml
+from filon.runs import RunFolder, create_run, list_runs, read_json, resume_run
+
+if TYPE_CHECKING:
+    from filon.check.cost import Cost
+    from filon.check.records import Checked
+    from filon.engines.base import Engine, Written
+    from filon.package import Bundle
+
+AnyRecipe = str | Path | Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has ended. In a notebook it shows its metrics and plots."""
+
+    path: Path
+    manifest: Mapping[str, Any]
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """metrics/summary.json; empty when a blocker stopped the run."""
+        return read_json(self.path / "metrics" / "summary.json") or {}
+
+    @cached_property
+    def findings(self) -> list[dict[str, Any]]:
+        """findings.json."""
+        return (read_json(self.path / "findings.json") or {}).get("findings", [])
+
+    @property
+    def blockers(self) -> list[dict[str, Any]]:
+        """Findings that stopped the run."""
+        return [finding for finding in self.findings if finding["level"] == "blocker"] if self.manifest["state"] != "done" else []
+
+    @property
+    def headlines(self) -> list[str]:
+        """What was found, in three lines."""
+        return list(self.manifest.get("headlines", ()))
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Where a person looks next."""
+        named = {"report": "report/report.html", "profile": "profile.html", "bundle": "bundle"}
+        return {name: str(self.path / place) for name, place in named.items() if (self.path / place).exists()}
+
+    @cached_property
+    def bundle(self) -> Bundle:
+        """The sealed bundle, opened."""
+        return load(self.path / "bundle")
+
+    def __repr__(self) -> str:
+        return "\n".join([f"Run {self.path} ({self.manifest['state']})", *(f"  {line}" for line in self.headlines)])
+
+    def _repr_html_(self) -> str:
+        import base64
+
+        lines = "".join(f"<p>{html.escape(line)}</p>" for line in self.headlines)
+        plots = [self.path / "report" / name for name in ("roc_curve.png", "pr_curve.png", "confusion_matrix.png", "feature_importances.png")]
+        images = "".join(
+            f'<img alt="{plot.stem}" style="max-width:45%;margin:4px" src="data:image/png;base64,{base64.b64encode(plot.read_bytes()).decode()}">'
+            for plot in plots
+            if plot.exists()
+        )
+        return f"<div><h3>{html.escape(str(self.manifest['run_id']))}</h3>{lines}{images}</div>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What `check` saw: the effective recipe, the schema and findings, and what training would cost."""
+
+    recipe: dict[str, Any]
+    recipe_toml: str
+    checked: Checked
+    cost: Cost
+    cost_lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What `evaluate` left and found."""
+
+    path: Path
+    metrics: Mapping[str, Any]
+    headlines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """The recipe that `init` wrote, and what it noticed."""
+
+    path: Path
+    label: str
+    notes: tuple[str, ...]
+
+
+def train(
+    recipe: AnyRecipe,
+    *,
+    sets: Sequence[str] = (),
+    engine: str = "embedded",
+    runs: str | Path | None = None,
+    resume: bool = False,
+    threads: int | None = None,
+    memory_mib: int | None = None,
+    listen: Listen = silence,
+) -> Run:
+    """Carry a table from its source to a sealed bundle.
+
+    Parameters
+    ----------
+    recipe : path of a recipe file, or its content as a mapping (relative paths then start at the current folder)
+    sets : overrides, e.g. ["search.metric=areaUnderROC"]
+    runs : where runs are kept; `runs/` beside the recipe when left out
+    resume : go on with the newest unfinished run of this very recipe
+    memory_mib : resident memory to stay within, in MiB
+
+    Returns
+    -------
+    the run; `run.blockers` is not empty when findings stopped it before any training
+
+    Examples
+    --------
+    >>> import filon
+    >>> run = filon.train("filon.toml")  # doctest: +SKIP
+    >>> run.bundle.predict(frame)  # doctest: +SKIP
+    """
+    from filon import pipeline, track
+
+    file = _recipe(recipe, sets)
+    root = Path(runs) if runs is not None else file.base / "runs"
+    folder = resume_run(root, file.recipe.name, file.fingerprint) if resume else _new_run(root, file, engine)
+    if file.recipe.track.enabled:
+        track.start(folder.path)
+    try:
+        with _engine(engine, folder.work, threads, memory_mib, listen) as computing:
+            bundle = pipeline.run(pipeline.Story(file=file, folder=folder, engine=computing, listen=listen))
+    except BaseException as exc:
+        folder.end("failed", error=_told(exc))
+        raise
+    folder.end("done" if bundle is not None else "stopped")
+    return Run(folder.path, folder.manifest)
+
+
+def check(
+    recipe: AnyRecipe,
+    *,
+    sets: Sequence[str] = (),
+    engine: str = "embedded",
+    threads: int | None = None,
+    memory_mib: int | None = None,
+    html: str | Path | None = None,
+    listen: Listen = silence,
+) -> Looked:
+    """The effective recipe, the schema, the findings and the cost; trains nothing and leaves nothing (but the page asked for as `html`)."""
+    from filon import pipeline
+
+    file = _recipe(recipe, sets)
+    with _scratch() as scratch, _engine(engine, scratch, threads, memory_mib, listen) as computing:
+        _, checked, cost = pipeline.look(file, computing, listen)
+    if html is not None:
+        pipeline.write_profile(Path(html), file, checked)
+    effective = file.recipe
+    return Looked(
+        recipe=effective.model_dump(mode="json"),
+        recipe_toml=to_toml(effective),
+        checked=checked,
+        cost=cost,
+        cost_lines=pipeline.cost_lines(cost),
+    )
+
+
+def evaluate(
+    bundle: str | Path | Bundle,
+    data: str,
+    *,
+    out: str | Path | None = None,
+    lang: str = "en",
+    engine: str = "embedded",
+    threads: int | None = None,
+    memory_mib: int | None = None,
+    listen: Listen = silence,
+) -> Evaluation:
+    """Examine a bundle on a labelled table and write its report.
+
+    Parameters
+    ----------
+    data : file, folder, glob or s3:// URI with the bundle's columns and its label
+    out : folder of the report; `eval_<time>/` in the current folder when left out
+    """
+    from filon import scoring
+
+    opened = load(bundle)
+    with _scratch() as scratch, _engine(engine, scratch, threads, memory_mib, listen) as computing:
+        path, metrics, headlines = scoring.evaluate(opened, data, Path(out) if out else None, lang, computing, listen)
+    return Evaluation(path=path, metrics=metrics, headlines=tuple(headlines))
+
+
+def predict(
+    bundle: str | Path | Bundle,
+    data: str,
+    out: str,
+    *,
+    keep: Sequence[str] = (),
+    rejects: str | Path | None = None,
+    engine: str = "embedded",
+    threads: int | None = None,
+    memory_mib: int | None = None,
+    listen: Listen = silence,
+) -> Written:
+    """Score a table; rows in = scored + rejected.
+
+    Parameters
+    ----------
+    out : .parquet or .csv, committed by one rename
+    keep : source columns carried along ("*": all); the recipe's key when left out
+    rejects : where rows that cannot be scored go, with their reason; beside `out` when left out
+    """
+    from filon import scoring
+
+    opened = load(bundle)
+    with _scratch() as scratch, _engine(engine, scratch, threads, memory_mib, listen) as computing:
+        return scoring.predict(opened, data, out, tuple(keep), str(rejects) if rejects else "", computing, listen)
+
+
+def load(bundle: str | Path | Bundle) -> Bundle:
+    """Open a sealed bundle: hashes are checked, no code of it runs."""
+    from filon.package import Bundle, open_bundle
+
+    return bundle if isinstance(bundle, Bundle) else open_bundle(Path(bundle))
+
+
+def init(
+    folder: str | Path,
+    *,
+    data: str,
+    label: str | None = None,
+    name: str | None = None,
+    lang: str = "en",
+    force: bool = False,
+    listen: Listen = silence,
+) -> Made:
+    """Write a recipe from a look at the data."""
+    from filon import pipeline
+
+    path = Path(folder) / "filon.toml"
+    if path.exists() and not force:
+        raise RecipeError("recipe.exists", f"{path} exists already", "init writes over nothing", f"choose another folder, or add --force to replace {path}")
+    with _scratch() as scratch, _engine("embedded", scratch, None, None, listen) as computing:
+        text, chosen, notes = pipeline.guess_recipe(path.parent, data, label, name, lang, computing, listen)
+    from filon.runs import write_atomic
+
+    write_atomic(path, text)
+    return Made(path=path, label=chosen, notes=tuple(notes))
+
+
+def run_rows(root: str | Path) -> list[dict[str, Any]]:
+    """Every run as a row for `filon runs`: by recipe name, best first by its own metric on the test fold."""
+    from filon.evaluate.metrics import better
+
+    rows = []
+    for path, manifest in list_runs(Path(root)):
+        summary = read_json(path / "metrics" / "summary.json") or {}
+        winner = summary.get("winner", {})
+        metric = str(summary.get("metric_used", ""))
+        value = winner.get("test_metrics_retrained", {}).get(metric)
+        seconds = sum(stage.get("seconds", 0.0) for stage in manifest.get("stages", {}).values())
+        rows.append(
+            {
+                "name": manifest["name"],
+                "run": manifest["run_id"],
+                "state": manifest["state"],
+                "winner": winner.get("name", ""),
+                "metric": metric,
+                "test": value,
+                "rows": sum(fold["rows"] for fold in manifest.get("folds", {}).values()),
+                "seconds": round(seconds, 1),
+                "path": str(path),
+            }
+        )
+
+    def order(row: dict[str, Any]) -> tuple[str, bool, float]:
+        value = row["test"]
+        sign = -1.0 if value is None or not row["metric"] or better(row["metric"]) > 0 else 1.0
+        return (row["name"], value is None, sign * (value or 0.0))
+
+    return sorted(rows, key=order)
+
+
+def _recipe(recipe: AnyRecipe, sets: Sequence[str]) -> RecipeFile:
+    if isinstance(recipe, Mapping):
+        if sets:
+            raise RecipeError("recipe.bad-set", "overrides go with a recipe file", "the recipe is a mapping", "change the mapping itself")
+        return recipe_from(recipe, Path.cwd())
+    return load_recipe(recipe, sets)
+
+
+def _new_run(root: Path, file: RecipeFile, engine: str) -> RunFolder:
+    from filon.versions import versions
+
+    facts = {"recipe": file.written, "base": str(file.base), "engine": engine, "versions": versions(), "seed": file.recipe.split.seed, "openings": []}
+    return create_run(root, file.recipe.name, file.fingerprint, facts)
+
+
+@contextmanager
+def _engine(name: str, scratch: Path, threads: int | None, memory_mib: int | None, listen: Listen) -> Iterator[Engine]:
+    from filon.engines import open_engine
+
+    with open_engine(name, scratch=_scratch_root(scratch), threads=threads or 0, memory_mib=memory_mib or 0, listen=listen) as computing:
+        yield computing
+
+
+def _scratch_root(default: Path) -> Path:
+    """FILON_SCRATCH, else the folder given (a run's own work folder: it is on the disk that the user chose for runs)."""
+    return Path(os.environ["FILON_SCRATCH"]) if os.environ.get("FILON_SCRATCH") else default
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="filon-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _told(exc: BaseException) -> dict[str, str]:
+    code = getattr(exc, "code", "run.interrupted" if isinstance(exc, KeyboardInterrupt) else "bug.unexpected")
+    return {"code": str(code), "what": str(getattr(exc, "what", exc))[:500]}
+
+
+__all__ = ["Event", "Evaluation", "Looked", "Made", "Run", "check", "evaluate", "init", "load", "predict", "run_rows", "train"]

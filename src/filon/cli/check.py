@@ -1,0 +1,57 @@
+"""`filon check`."""
+
+import click
+
+from filon.cli.options import engine_options, recipe_options, shared
+
+
+@click.command("check")
+@recipe_options
+@click.option("--html", "html", type=click.Path(dir_okay=False), default=None, help="Also write the profile page there.")
+@engine_options
+@shared
+def command(recipe: str, sets: tuple[str, ...], html: str | None, engine: str, threads: int | None, memory_mib: int | None, as_json: bool) -> int:
+    """Show the effective recipe, the schema, the findings and the cost in rows and memory. No training.
+
+    Exits with 1 when a blocker was found.
+
+    \b
+    Example:
+      filon check filon.toml --html profile.html
+    """
+    from filon.api import check
+    from filon.cli.terminal import Terminal
+
+    terminal = Terminal(as_json)
+    looked = check(recipe, sets=sets, engine=engine, threads=threads, memory_mib=memory_mib, listen=terminal, html=html)
+    terminal.say("# The effective recipe", bold=True)
+    terminal.say(looked.recipe_toml)
+    terminal.say("# The schema", bold=True)
+    for column in looked.checked.source.columns:
+        why = f"  ({column.why})" if column.why else ""
+        terminal.say(f"  {column.name:<32} {column.kind:<9} {column.role}{why}")
+    terminal.say("\n# The findings", bold=True)
+    for finding in looked.checked.findings:
+        tell_finding(terminal, finding.level, finding.code, finding.what, finding.evidence, finding.fix)
+    if not looked.checked.findings:
+        terminal.say("  none")
+    terminal.say("\n# The cost", bold=True)
+    for line in looked.cost_lines:
+        terminal.say(f"  {line}")
+    terminal.result(
+        {
+            "recipe": looked.recipe,
+            "columns": looked.checked.source.columns,
+            "findings": looked.checked.findings,
+            "cost": looked.cost,
+            "blockers": len(looked.checked.blockers),
+        }
+    )
+    return 1 if looked.checked.blockers else 0
+
+
+def tell_finding(terminal: object, level: str, code: str, what: str, evidence: str, fix: str) -> None:
+    """One finding as what, why and fix."""
+    colour = {"blocker": "red", "warning": "yellow"}.get(level, "cyan")
+    terminal.say(f"{level}[{code}] {what}", fg=colour)  # type: ignore[attr-defined]
+    terminal.say(f"  why  {evidence}" + (f"\n  fix  {fix}" if fix else ""))  # type: ignore[attr-defined]

@@ -1,0 +1,32 @@
+"""`filon evaluate`."""
+
+from pathlib import Path
+
+import click
+
+from filon.cli.options import engine_options, shared
+
+
+@click.command("evaluate")
+@click.argument("bundle", type=str)
+@click.option("--data", required=True, help="A labelled table: file, folder, glob or s3:// URI.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=None, help="Where the report goes (default: eval_<time>/ in this folder).")
+@click.option("--lang", type=click.Choice(["en", "es"]), default="en", show_default=True, help="Language of the report.")
+@engine_options
+@shared
+def command(bundle: str, data: str, out: Path | None, lang: str, engine: str, threads: int | None, memory_mib: int | None, as_json: bool) -> None:
+    """Examine a bundle on a labelled table: metrics with intervals, plots and a report.
+
+    \b
+    Example:
+      filon evaluate runs/bank/20260101_120000-ab12cd34/bundle --data data/2026.csv
+    """
+    from filon.api import evaluate
+    from filon.cli.terminal import Terminal
+
+    terminal = Terminal(as_json)
+    done = evaluate(bundle, data, out=out, lang=lang, engine=engine, threads=threads, memory_mib=memory_mib, listen=terminal)
+    for line in done.headlines:
+        terminal.say(f"  {line}", bold=True)
+    terminal.say(f"  report   {done.path / 'report.html'}")
+    terminal.result({"path": str(done.path), "metrics": done.metrics, "headlines": done.headlines})

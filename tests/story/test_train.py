@@ -1,0 +1,162 @@
+"""The main job through the command line: what a run leaves, and what it says."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .conftest import COMMAND, bank_like, environment
+
+pytestmark = pytest.mark.story
+
+STAGES = ("read", "check", "split", "search", "fit", "evaluate", "package")
+
+LEFT = (
+    "manifest.json",
+    "findings.json",
+    "profile.json",
+    "profile.html",
+    "trials.jsonl",
+    "metrics/summary.json",
+    "metrics/feature_importances.csv",
+    "report/EVALUATION_REPORT.md",
+    "report/report.html",
+    "report/roc_curve.png",
+    "report/pr_curve.png",
+    "report/confusion_matrix.png",
+    "report/calibration.png",
+    "report/feature_importances.png",
+    "bundle/bundle.json",
+    "bundle/model.ubj",
+    "bundle/model.onnx",
+    "bundle/golden.parquet",
+    "bundle/baseline.json",
+    "bundle/MLmodel",
+    "bundle/requirements.txt",
+)
+
+
+def only_run(folder: Path) -> Path:
+    (run,) = (folder / "runs" / "bank").iterdir()
+    return run
+
+
+def fingerprint(run: Path) -> dict[str, str]:
+    """Hashes of what decides an answer."""
+    return {name: hashlib.sha256((run / "bundle" / name).read_bytes()).hexdigest() for name in ("model.ubj", "model.onnx")}
+
+
+def test_train_leaves_the_run_folder_of_the_contract(filon, bank):
+    said = filon("train", "filon.toml", "--json")
+    assert said.code == 0, said.err + said.out[-2000:]
+    run = only_run(bank)
+    assert [name for name in LEFT if not (run / name).exists()] == []
+    assert not (run / "work").exists()
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert manifest["state"] == "done"
+    assert list(manifest["stages"]) == list(STAGES)
+    assert {name: set(fold) >= {"rows", "digest"} for name, fold in manifest["folds"].items()} == dict.fromkeys(("train", "valid", "test"), True)
+    assert len(manifest["openings"]) == 1
+    assert set(STAGES) <= set(said.stages)
+
+
+def test_summary_has_the_names_that_dashboards_read(filon, bank):
+    assert filon("train").code == 0
+    summary = json.loads((only_run(bank) / "metrics" / "summary.json").read_text())
+    assert set(summary) >= {"metric_used", "train_samples", "val_samples", "test_samples", "n_features", "class_weights", "models", "winner", "confusion_matrix", "feature_importances"}
+    assert set(summary["models"]) == {"XGBoost", "RandomForest", "LogisticRegression"}
+    for model in summary["models"].values():
+        assert set(model) >= {"val_metrics", "test_metrics", "best_params"}
+    assert set(summary["winner"]) >= {"name", "val_metrics", "test_metrics_retrained"}
+    assert set(summary["confusion_matrix"]) == {"TN", "FP", "FN", "TP"}
+    assert sum(summary["confusion_matrix"].values()) == summary["test_samples"]
+    assert set(summary["feature_importances"][0]) == {"feature", "importance"}
+
+
+def test_two_runs_of_one_recipe_make_the_same_model(filon, bank):
+    assert filon("train").code == 0
+    first = fingerprint(only_run(bank))
+    assert filon("train", "--runs", "again").code == 0
+    (second,) = (bank / "again" / "bank").iterdir()
+    assert fingerprint(second) == first
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill", "ctrl-c"])
+def test_a_run_stopped_at_any_stage_resumes_to_the_same_bundle(filon, bank, stage, how):
+    assert filon("train", "--runs", "whole").code == 0
+    (whole,) = (bank / "whole" / "bank").iterdir()
+    code = stop_at(bank, stage, how)
+    assert code == (-signal.SIGKILL if how == signal.SIGKILL else 130)
+    before = (only_run(bank) / "trials.jsonl").read_text() if (only_run(bank) / "trials.jsonl").exists() else ""
+    said = filon("train", "--resume", "--json")
+    assert said.code == 0, said.err + said.out[-2000:]
+    run = only_run(bank)
+    assert fingerprint(run) == fingerprint(whole)
+    after = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    assert len(after) == len({trial["key"] for trial in after}), "a finished trial was fitted again"
+    assert (run / "trials.jsonl").read_text().startswith(before[: before.rfind("\n") + 1])
+    assert [path.name for path in run.rglob("*.tmp")] == []
+
+
+def stop_at(folder: Path, stage: str, how: signal.Signals) -> int:
+    """Start a training and stop it at the first sign of a stage."""
+    process = subprocess.Popen([*COMMAND, "train", "--json"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment())
+    assert process.stdout is not None
+    for line in process.stdout:
+        if json.loads(line).get("event", {}).get("stage") == stage:
+            os.kill(process.pid, how)
+            break
+    process.stdout.close()
+    return process.wait(60)
+
+
+def test_resume_without_anything_to_resume_is_told(filon, bank):
+    said = filon("train", "--resume")
+    assert said.code == 2
+    assert "error[run.nothing-to-resume]" in said.err
+
+
+def test_a_blocker_stops_before_training_with_exit_1(filon, bank):
+    said = filon("train", "--set", "check.min_rows=100000")
+    assert said.code == 1
+    run = only_run(bank)
+    assert not (run / "trials.jsonl").exists()
+    assert not (run / "bundle").exists()
+    assert "blocker[check.too-few-rows]" in said.out
+
+
+def test_predict_and_evaluate_and_runs_follow(filon, bank):
+    assert filon("train").code == 0
+    bundle = str(only_run(bank) / "bundle")
+    import pyarrow.csv as pacsv
+    import pyarrow.parquet as pq
+
+    fresh = bank_like(300, seed=99)
+    pacsv.write_csv(fresh, bank / "fresh.csv")
+    said = filon("predict", bundle, "--data", "fresh.csv", "--out", "scored.parquet", "--json")
+    assert said.code == 0, said.err + said.out
+    assert said.result["result"]["scored"] == 300
+    scored = pq.read_table(bank / "scored.parquet")
+    assert scored["customer"].to_pylist() == fresh["customer"].to_pylist()
+    said = filon("evaluate", bundle, "--data", "fresh.csv", "--out", "eval", "--lang", "es", "--json")
+    assert said.code == 0, said.err + said.out
+    for name in ("metrics.json", "feature_importance.json", "EVALUATION_REPORT.md", "report.html"):
+        assert (bank / "eval" / name).exists(), name
+    assert filon("runs", "--json").result["result"][0]["winner"]
+
+
+def test_python_api_shows_itself_in_a_notebook(bank):
+    import filon
+
+    run = filon.train(bank / "filon.toml")
+    shown = run._repr_html_()
+    assert "data:image/png;base64," in shown
+    assert len(run.headlines) == 3
+    frame = bank_like(10, seed=3)
+    assert run.bundle.predict(frame).num_rows == 10
