@@ -67,15 +67,13 @@ class EmbeddedEngine:
         """Spool the encoded rows, fold by fold in canonical order."""
         from filon.engines.embedded.folding import split
 
-        test = None if plan.test_source is None else self.read(plan.test_source)
-        return split(
-            table.batches,
-            plan,
-            self._new_folder("split"),
-            test=None if test is None else test.batches,
-            threads=self.threads,
-            listen=self.listen,
-        )
+        test = None if plan.test_source is None else self.read(plan.test_source).batches
+        folder = self._new_folder("split")
+        try:
+            return split(table.batches, plan, folder, test=test, threads=self.threads, listen=self.listen)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)  # the engine may go on, and the disk may be full
+            raise
 
     def fit(self, folds: EmbeddedFolds, trials: Sequence[Trial], plan: FitPlan) -> Iterator[Fitted]:
         """Fit the trials on the spooled rows."""

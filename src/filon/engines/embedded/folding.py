@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -130,10 +131,11 @@ class Settled:
         folder = self.folder / "given"
         folder.mkdir()
         raw = RawSpool(folder, encoder.layout)
-        for batch in ahead(encoder, batches(encoder.columns(), batch_rows(encoder)), threads):
-            raw.add(batch.records, batch.sizes)
-            left_out["label-missing"] += batch.missing
-            left_out["label-unknown"] += batch.unknown
+        with closing(raw):
+            for batch in ahead(encoder, batches(encoder.columns(), batch_rows(encoder)), threads):
+                raw.add(batch.records, batch.sizes)
+                left_out["label-missing"] += batch.missing
+                left_out["label-unknown"] += batch.unknown
         self.files["test"] = FoldFile(folder, "test", encoder.layout.features, weight=encoder.layout.weight, member=False)
         for read in raw.groups():
             self._append("test", _pieces(encoder, read(), lambda members, _: np.full(len(members), FOLDS.index("test"), np.uint8))["test"])
@@ -143,10 +145,13 @@ class Settled:
         self._by_class[name] += np.bincount(piece.columns["label"], minlength=len(self._by_class[name]))
         self._digests[name] = (self._digests[name] + digest(piece.columns["hash"])) % 2**64
 
-    def close(self) -> dict[FoldName, FoldInfo]:
-        """Close the files and say what is in them."""
+    def close(self) -> None:
+        """Close the files: nothing is appended any more."""
         for file in self.files.values():
             file.close()
+
+    def info(self) -> dict[FoldName, FoldInfo]:
+        """What is in the folds."""
         return {
             name: FoldInfo(rows=file.rows, by_class=tuple(int(rows) for rows in self._by_class[name]), digest=f"{self._digests[name]:016x}")
             for name, file in self.files.items()
@@ -175,6 +180,17 @@ def batch_rows(encoder: Encoder) -> int:
     return max(1024, min(1 << 17, BATCH_BYTES // (encoder.layout.width * 4)))
 
 
+def _learnt(encoder: Encoder) -> tuple[Encoding, Codes]:
+    """The encoding of the training fold, and what the codes of the spool mean in it."""
+    plan = encoder.plan
+    ranked = {place: words.ranked(plan.max_categories) for place, words in encoder.vocabularies.items()}
+    features = tuple(
+        Feature(name=feature.name, kind=feature.kind, categories=ranked[place][0] if place in ranked else ())  # type: ignore[arg-type]
+        for place, feature in enumerate(plan.features)
+    )
+    return Encoding(features=features, classes=plan.label.classes), {place: ranks for place, (_, ranks) in ranked.items()}
+
+
 def split(batches: Batches, plan: SplitPlan, folder: Path, *, test: Batches | None, threads: int, listen: Listen) -> EmbeddedFolds:
     """Spool, settle and describe the folds of a table.
 
@@ -189,26 +205,18 @@ def split(batches: Batches, plan: SplitPlan, folder: Path, *, test: Batches | No
     SetupError : `engines.disk-full`
     """
     encoder = Encoder(plan)
-    raw, totals = RawSpool(folder, encoder.layout), Totals(plan, folder)
-    for batch in ahead(encoder, batches(encoder.columns(), batch_rows(encoder)), threads):
-        raw.add(batch.records, batch.sizes)
-        totals.add(batch)
-        listen(Event(stage="split", text=f"{totals.rows:,} rows hashed and encoded", done=totals.rows))
-    refuse_no_rows(plan, totals.rows, totals.left_out)
-    settled = Settled(encoder, folder)
-    settled.take(raw, totals.membership(), threads)
-    ranked = {place: words.ranked(plan.max_categories) for place, words in encoder.vocabularies.items()}
-    encoding = Encoding(
-        features=tuple(
-            Feature(name=feature.name, kind=feature.kind, categories=ranked[place][0] if place in ranked else ())  # type: ignore[arg-type]
-            for place, feature in enumerate(plan.features)
-        ),
-        classes=plan.label.classes,
-    )
-    codes: Codes = {place: ranks for place, (_, ranks) in ranked.items()}
-    if test is not None:
-        settled.take_test(test, encoding, totals.left_out, threads)
-    info = settled.close()
+    raw, totals, settled = RawSpool(folder, encoder.layout), Totals(plan, folder), Settled(encoder, folder)
+    with closing(raw), closing(settled):
+        for batch in ahead(encoder, batches(encoder.columns(), batch_rows(encoder)), threads):
+            raw.add(batch.records, batch.sizes)
+            totals.add(batch)
+            listen(Event(stage="split", text=f"{totals.rows:,} rows hashed and encoded", done=totals.rows))
+        refuse_no_rows(plan, totals.rows, totals.left_out)
+        settled.take(raw, totals.membership(), threads)
+        encoding, codes = _learnt(encoder)
+        if test is not None:
+            settled.take_test(test, encoding, totals.left_out, threads)
+    info = settled.info()
     refuse_unusable(plan, info)
     return EmbeddedFolds(
         plan=plan,

@@ -124,7 +124,8 @@ class RawSpool:
             guarded(self._open, self.folder)
 
     def _open(self) -> None:
-        self._files = [(self.folder / f"raw-{part:03d}").open("wb", buffering=0) for part in range(PARTS)]
+        for part in range(PARTS):
+            self._files.append((self.folder / f"raw-{part:03d}").open("wb", buffering=0))
         for records, sizes in self._held:
             self._spill(records, sizes)
         self._held = []
@@ -141,8 +142,7 @@ class RawSpool:
             width = self.layout.width
             yield lambda: np.concatenate([records for records, _ in held]) if held else np.empty((0, width), np.uint32)
             return
-        for file in self._files:
-            file.close()
+        self.close()
         most = max(1, HELD_BYTES // (self.layout.width * 4))
         parts: list[int] = []
         for part in range(PARTS):
@@ -151,6 +151,11 @@ class RawSpool:
                 parts = []
             parts.append(part)
         yield self._reader(parts)
+
+    def close(self) -> None:
+        """Close the files; rows are neither added any more nor lost."""
+        for file in self._files:
+            file.close()
 
     def _reader(self, parts: list[int]) -> Callable[[], np.ndarray]:
         def read() -> np.ndarray:
@@ -220,7 +225,8 @@ class FoldFile:
 
     def _append(self, x: np.ndarray, columns: dict[str, np.ndarray]) -> None:
         if not self._open:
-            self._open = {column: self.path(column).open("wb", buffering=0) for column in ("x", *self.columns)}
+            for column in ("x", *self.columns):
+                self._open[column] = self.path(column).open("wb", buffering=0)
         write_all(self._open["x"], x)
         for column, kind in self.columns.items():
             write_all(self._open[column], np.ascontiguousarray(columns[column], kind))
