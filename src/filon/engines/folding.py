@@ -72,6 +72,8 @@ def cut(counts: np.ndarray, shares: Sequence[float], *, stratify: bool) -> Cuts:
     counts : (BUCKETS, classes) int64 rows
     shares : of each piece, summing to 1
 
+    Examples
+    --------
     >>> counts = np.ones((BUCKETS, 1), np.int64)
     >>> cut(counts, (0.5, 0.25, 0.25), stratify=True).edges.tolist()
     [[32768, 49152]]

@@ -1,7 +1,9 @@
 """Pages: the one place of jinja2 and matplotlib. A page is one file that opens offline, in English or Spanish, light or dark, on paper too.
 
-How another room makes a page
------------------------------
+Notes
+-----
+How another room makes a page:
+
 1. `templates/<page>.html.j2` begins with `{% extends "base.html.j2" %}` and fills the blocks `title`, `lead`, `tiles`, `contents`, `main`
    (`templates/parts.html.j2` has macros: tile, toc, level, meter, figure, findings).
 2. Its texts are `words/<page>.en.toml` and `words/<page>.es.toml` with the same keys (a test holds them together). A template says

@@ -21,7 +21,7 @@ def render(template: str, lang: Lang, page: str = "common", **values: object) ->
     ----------
     template : name of a file in `templates`; `.html.j2` is escaped, `.md.j2` is not
     page : name of its texts in `words`
-    values : what the template shows
+    **values : what the template shows
     """
     words, numbers = Words(lang, page), Numbers(lang)
     return _environment(lang).get_template(template).render(t=words, chart=charts.Charts(numbers), lang=lang, numbers=numbers, **values)
