@@ -136,6 +136,7 @@ class Settled:
                 raw.add(batch.records, batch.sizes)
                 left_out["label-missing"] += batch.missing
                 left_out["label-unknown"] += batch.unknown
+        self.files["test"].close()
         self.files["test"] = FoldFile(folder, "test", encoder.layout.features, weight=encoder.layout.weight, member=False)
         for read in raw.groups():
             self._append("test", _pieces(encoder, read(), lambda members, _: np.full(len(members), FOLDS.index("test"), np.uint8))["test"])

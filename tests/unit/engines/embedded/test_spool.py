@@ -1,5 +1,6 @@
 """Encoded rows on disk."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,7 @@ def test_rows_come_back_whole_and_by_ascending_hash_whether_held_or_spilled(
     groups = [read() for read in raw.groups()]
     assert sorted(map(bytes, np.concatenate(groups))) == sorted(map(bytes, np.concatenate(given)))
     tops = [(int(layout.hashes(group).min()), int(layout.hashes(group).max())) for group in groups if len(group)]
-    assert all(last < first for (_, last), (first, _) in zip(tops, tops[1:], strict=False))
+    assert all(last < first for (_, last), (first, _) in pairwise(tops))
     assert (len(groups) > 1) == (held < 1 << 30)
     assert list(tmp_path.iterdir()) == []
 
