@@ -1,8 +1,8 @@
 """Filon: from a table to a model in production, by one recipe.
 
-    import filon
-    run = filon.train("filon.toml")
-    run.bundle.predict(frame)
+import filon
+run = filon.train("filon.toml")
+run.bundle.predict(frame)
 """
 
 from typing import TYPE_CHECKING

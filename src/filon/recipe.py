@@ -121,7 +121,9 @@ def _parse(text: str, file: Path) -> dict[str, Any]:
         found = re.search(r"line (\d+)", str(exc))
         line = text.splitlines()[int(found.group(1)) - 1].strip() if found and int(found.group(1)) <= len(text.splitlines()) else ""
         why = f"{exc}" + (f": {line}" if line else "")
-        raise RecipeError("recipe.not-toml", f"{file} is not valid TOML", why, "texts take quotes, lists take [ ]: see https://toml.io") from exc
+        raise RecipeError(
+            "recipe.not-toml", f"{file} is not valid TOML", why, "texts take quotes, lists take [ ]: see https://toml.io"
+        ) from exc
 
 
 def _override(written: dict[str, Any], one: str) -> None:
@@ -137,7 +139,9 @@ def _override(written: dict[str, Any], one: str) -> None:
     for table in tables:
         here = here.setdefault(table, {})
         if not isinstance(here, dict):
-            raise RecipeError("recipe.bad-set", f"--set {one} goes through {table}, which is a value", f"{table} = {here!r}", "name a key of a table")
+            raise RecipeError(
+                "recipe.bad-set", f"--set {one} goes through {table}, which is a value", f"{table} = {here!r}", "name a key of a table"
+            )
     here[last] = parsed
 
 
@@ -165,13 +169,22 @@ def _translate(exc: ValidationError, written: Mapping[str, Any], path: str, text
         near = difflib.get_close_matches(loc[-1], known, n=1, cutoff=0.5)
         where = f"[{'.'.join(loc[:-1])}]" if loc[:-1] else "the recipe"
         fix = f"write {near[0]!r}" if near else f"remove it, or use one of {some(known, 12)}"
-        return RecipeError("recipe.unknown-key", f"{where} has no key {loc[-1]!r}{more}", f"it knows {some(known, 12)}", f"{fix}{_at(path, text, loc)}")
+        return RecipeError(
+            "recipe.unknown-key", f"{where} has no key {loc[-1]!r}{more}", f"it knows {some(known, 12)}", f"{fix}{_at(path, text, loc)}"
+        )
     if first["type"] == "missing":
-        return RecipeError("recipe.key-missing", f"{'.'.join(loc)} is not given{more}", "it has no default", f"{loc[-1]} = ... {_at(path, text, loc[:-1])}")
+        return RecipeError(
+            "recipe.key-missing", f"{'.'.join(loc)} is not given{more}", "it has no default", f"{loc[-1]} = ... {_at(path, text, loc[:-1])}"
+        )
     key = ".".join(part for part in loc if not _is_branch(part))
     given = first.get("input")
     why = f"{first['msg']}; it is {given!r}" if not isinstance(given, (dict, list)) else str(first["msg"])
-    return RecipeError("recipe.bad-value", f"{key} has a value it cannot take{more}", why[:400], f"change {key}{_at(path, text, loc)}; `filon check` shows the whole recipe")
+    return RecipeError(
+        "recipe.bad-value",
+        f"{key} has a value it cannot take{more}",
+        why[:400],
+        f"change {key}{_at(path, text, loc)}; `filon check` shows the whole recipe",
+    )
 
 
 def _is_branch(part: str) -> bool:

@@ -59,7 +59,9 @@ def cannot_write(path: Path, exc: OSError) -> SetupError:
     import errno
 
     if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-        return SetupError("run.disk-full", f"the disk is full: {path} was not written", str(exc), "free some space, then run again with --resume")
+        return SetupError(
+            "run.disk-full", f"the disk is full: {path} was not written", str(exc), "free some space, then run again with --resume"
+        )
     return SetupError("run.not-writable", f"{path} cannot be written", str(exc), "choose another folder with --runs, or change its rights")
 
 
@@ -146,7 +148,12 @@ class RunFolder:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
             os.close(handle)
-            raise SetupError("run.taken", f"{self.path} is being worked on by another process", "its lock is held", "wait for it, or start a new run without --resume") from exc
+            raise SetupError(
+                "run.taken",
+                f"{self.path} is being worked on by another process",
+                "its lock is held",
+                "wait for it, or start a new run without --resume",
+            ) from exc
         self._lock = handle
 
 
@@ -169,7 +176,9 @@ def create_run(root: Path, name: str, fingerprint: str, facts: Mapping[str, Any]
             raise cannot_write(path, FileExistsError(17, "a file is in the way", str(path.parent))) from None
         except OSError as exc:
             raise cannot_write(path, exc) from exc
-        folder = RunFolder(path=path, manifest={"format": 1, "name": name, "run_id": f"{name}/{path.name}", "state": "running", "created_at": now()})
+        folder = RunFolder(
+            path=path, manifest={"format": 1, "name": name, "run_id": f"{name}/{path.name}", "state": "running", "created_at": now()}
+        )
         folder.take()
         folder.update(fingerprint=fingerprint, stages={}, **facts)
         return folder

@@ -50,7 +50,9 @@ def filon(tmp_path: Path) -> Callable[..., Said]:
     """Run `filon WORDS` in the test's folder."""
 
     def run(*words: str, cwd: Path | None = None, timeout: float = 120, **env: str) -> Said:
-        done = subprocess.run([*COMMAND, *words], cwd=cwd or tmp_path, capture_output=True, text=True, timeout=timeout, env=environment(**env), check=False)
+        done = subprocess.run(
+            [*COMMAND, *words], cwd=cwd or tmp_path, capture_output=True, text=True, timeout=timeout, env=environment(**env), check=False
+        )
         return Said(done.returncode, done.stdout, done.stderr)
 
     return run

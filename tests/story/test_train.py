@@ -59,7 +59,9 @@ def test_train_leaves_the_run_folder_of_the_contract(filon, bank):
     manifest = json.loads((run / "manifest.json").read_text())
     assert manifest["state"] == "done"
     assert list(manifest["stages"]) == list(STAGES)
-    assert {name: set(fold) >= {"rows", "digest"} for name, fold in manifest["folds"].items()} == dict.fromkeys(("train", "valid", "test"), True)
+    assert {name: set(fold) >= {"rows", "digest"} for name, fold in manifest["folds"].items()} == dict.fromkeys(
+        ("train", "valid", "test"), True
+    )
     assert len(manifest["openings"]) == 1
     assert set(STAGES) <= set(said.stages)
 
@@ -67,7 +69,18 @@ def test_train_leaves_the_run_folder_of_the_contract(filon, bank):
 def test_summary_has_the_names_that_dashboards_read(filon, bank):
     assert filon("train").code == 0
     summary = json.loads((only_run(bank) / "metrics" / "summary.json").read_text())
-    assert set(summary) >= {"metric_used", "train_samples", "val_samples", "test_samples", "n_features", "class_weights", "models", "winner", "confusion_matrix", "feature_importances"}
+    assert set(summary) >= {
+        "metric_used",
+        "train_samples",
+        "val_samples",
+        "test_samples",
+        "n_features",
+        "class_weights",
+        "models",
+        "winner",
+        "confusion_matrix",
+        "feature_importances",
+    }
     assert set(summary["models"]) == {"XGBoost", "RandomForest", "LogisticRegression"}
     for model in summary["models"].values():
         assert set(model) >= {"val_metrics", "test_metrics", "best_params"}
@@ -106,7 +119,9 @@ def test_a_run_stopped_at_any_stage_resumes_to_the_same_bundle(filon, bank, stag
 
 def stop_at(folder: Path, stage: str, how: signal.Signals) -> int:
     """Start a training and stop it at the first sign of a stage."""
-    process = subprocess.Popen([*COMMAND, "train", "--json"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment())
+    process = subprocess.Popen(
+        [*COMMAND, "train", "--json"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment()
+    )
     assert process.stdout is not None
     for line in process.stdout:
         if json.loads(line).get("event", {}).get("stage") == stage:

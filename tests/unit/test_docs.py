@@ -9,7 +9,6 @@ from typing import Any
 
 import jsonschema
 import pytest
-
 from tests.conftest import ROOT
 
 PAGES = sorted([*ROOT.glob("docs/**/*.md"), *ROOT.glob("README*.md")])

@@ -10,7 +10,9 @@ from filon.cli.options import engine_options, recipe_options, shared
 @click.option("--html", "html", type=click.Path(dir_okay=False), default=None, help="Also write the profile page there.")
 @engine_options
 @shared
-def command(recipe: str, sets: tuple[str, ...], html: str | None, engine: str, threads: int | None, memory_mib: int | None, as_json: bool) -> int:
+def command(
+    recipe: str, sets: tuple[str, ...], html: str | None, engine: str, threads: int | None, memory_mib: int | None, as_json: bool
+) -> int:
     """Show the effective recipe, the schema, the findings and the cost in rows and memory. No training.
 
     Exits with 1 when a blocker was found.

@@ -8,7 +8,14 @@ from filon.cli.options import engine_options, shared
 
 
 @click.command("demo")
-@click.option("--dir", "folder", type=click.Path(path_type=Path, file_okay=False), default=Path("filon-demo"), show_default=True, help="Where the table, the recipe and the run go.")
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("filon-demo"),
+    show_default=True,
+    help="Where the table, the recipe and the run go.",
+)
 @click.option("--lang", type=click.Choice(["en", "es"]), default="en", show_default=True, help="Language of the report.")
 @engine_options
 @shared

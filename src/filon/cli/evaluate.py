@@ -10,11 +10,18 @@ from filon.cli.options import engine_options, shared
 @click.command("evaluate")
 @click.argument("bundle", type=str)
 @click.option("--data", required=True, help="A labelled table: file, folder, glob or s3:// URI.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=None, help="Where the report goes (default: eval_<time>/ in this folder).")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="Where the report goes (default: eval_<time>/ in this folder).",
+)
 @click.option("--lang", type=click.Choice(["en", "es"]), default="en", show_default=True, help="Language of the report.")
 @engine_options
 @shared
-def command(bundle: str, data: str, out: Path | None, lang: str, engine: str, threads: int | None, memory_mib: int | None, as_json: bool) -> None:
+def command(
+    bundle: str, data: str, out: Path | None, lang: str, engine: str, threads: int | None, memory_mib: int | None, as_json: bool
+) -> None:
     """Examine a bundle on a labelled table: metrics with intervals, plots and a report.
 
     \b

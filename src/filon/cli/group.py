@@ -86,7 +86,14 @@ def _run(words: list[str]) -> int:
         if "--debug" in words:
             raise
         why = f"{type(exc).__name__}: {str(exc)[:300]}"
-        _tell(words, "bug.unexpected", "Filon failed in a way it did not foresee", why, "run it again with --debug and send us the traceback", 70)
+        _tell(
+            words,
+            "bug.unexpected",
+            "Filon failed in a way it did not foresee",
+            why,
+            "run it again with --debug and send us the traceback",
+            70,
+        )
         return 70
 
 

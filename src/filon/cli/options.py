@@ -16,12 +16,23 @@ def shared(function: Command) -> Command:
 
 def recipe_options(function: Command) -> Command:
     """Add the recipe argument and --set."""
-    function = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override one value, e.g. search.metric=areaUnderROC.")(function)
+    function = click.option(
+        "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override one value, e.g. search.metric=areaUnderROC."
+    )(function)
     return click.argument("recipe", type=click.Path(path_type=str), default="filon.toml")(function)
 
 
 def engine_options(function: Command) -> Command:
     """Add what says how much of the machine may be used."""
-    function = click.option("--memory", "memory_mib", type=click.IntRange(min=256), default=None, metavar="MIB", help="Memory to stay within (default: half of what is free).")(function)
+    function = click.option(
+        "--memory",
+        "memory_mib",
+        type=click.IntRange(min=256),
+        default=None,
+        metavar="MIB",
+        help="Memory to stay within (default: half of what is free).",
+    )(function)
     function = click.option("--threads", type=click.IntRange(min=1), default=None, help="Cores to use (default: all).")(function)
-    return click.option("--engine", type=click.Choice(["embedded", "spark"]), default="embedded", show_default=True, help="What computes.")(function)
+    return click.option("--engine", type=click.Choice(["embedded", "spark"]), default="embedded", show_default=True, help="What computes.")(
+        function
+    )

@@ -12,10 +12,25 @@ from filon.cli.options import engine_options, shared
 @click.option("--data", required=True, help="File, folder, glob or s3:// URI of the rows to score.")
 @click.option("--out", required=True, help="Where the scored rows go: .parquet or .csv (committed by one rename).")
 @click.option("--keep", multiple=True, metavar="COLUMN", help="Columns carried along (default: the recipe's key; '*' for all).")
-@click.option("--rejects", type=click.Path(path_type=Path), default=None, help="Where rows that cannot be scored go, with their reason (default: beside --out).")
+@click.option(
+    "--rejects",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Where rows that cannot be scored go, with their reason (default: beside --out).",
+)
 @engine_options
 @shared
-def command(bundle: str, data: str, out: str, keep: tuple[str, ...], rejects: Path | None, engine: str, threads: int | None, memory_mib: int | None, as_json: bool) -> None:
+def command(
+    bundle: str,
+    data: str,
+    out: str,
+    keep: tuple[str, ...],
+    rejects: Path | None,
+    engine: str,
+    threads: int | None,
+    memory_mib: int | None,
+    as_json: bool,
+) -> None:
     """Score a table with a bundle; rows in = scored + rejected.
 
     \b

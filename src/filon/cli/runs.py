@@ -35,9 +35,22 @@ def _table(rows: list[dict[str, object]]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for title, justify in (("run", "left"), ("state", "left"), ("winner", "left"), ("metric", "left"), ("test", "right"), ("rows", "right"), ("seconds", "right")):
+    for title, justify in (
+        ("run", "left"),
+        ("state", "left"),
+        ("winner", "left"),
+        ("metric", "left"),
+        ("test", "right"),
+        ("rows", "right"),
+        ("seconds", "right"),
+    ):
         table.add_column(title, justify=justify)  # type: ignore[arg-type]
     for row in rows:
         value = row["test"]
-        table.add_row(*(str(row[key]) for key in ("run", "state", "winner", "metric")), f"{value:.4f}" if isinstance(value, float) else "", str(row["rows"]), str(row["seconds"]))
+        table.add_row(
+            *(str(row[key]) for key in ("run", "state", "winner", "metric")),
+            f"{value:.4f}" if isinstance(value, float) else "",
+            str(row["rows"]),
+            str(row["seconds"]),
+        )
     Console(width=max(100, Console().width)).print(table)

@@ -27,7 +27,14 @@ class Terminal:
     def __call__(self, event: Event) -> None:
         """Hear one event."""
         if self.as_json:
-            step = {"stage": event.stage, "text": event.text, "done": event.done, "total": event.total, "left_s": event.left_s, **event.fields}
+            step = {
+                "stage": event.stage,
+                "text": event.text,
+                "done": event.done,
+                "total": event.total,
+                "left_s": event.left_s,
+                **event.fields,
+            }
             click.echo(json.dumps({"event": _plain(step)}, ensure_ascii=False))
         elif self.live:
             line = _line(event)[: shutil.get_terminal_size().columns - 1]

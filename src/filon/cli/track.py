@@ -9,7 +9,9 @@ from filon.cli.options import shared
 
 @click.command("track")
 @click.argument("run", type=str)
-@click.option("--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True, help="Where runs are kept.")
+@click.option(
+    "--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True, help="Where runs are kept."
+)
 @shared
 def command(run: str, runs: Path, as_json: bool) -> None:
     """Send a run's records to MLflow: those that waited for a server, or all of them again (nothing is doubled).

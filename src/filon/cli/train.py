@@ -15,10 +15,21 @@ if TYPE_CHECKING:
 @click.command("train")
 @recipe_options
 @click.option("--resume", is_flag=True, help="Go on with the newest unfinished run of this very recipe.")
-@click.option("--runs", type=click.Path(path_type=Path, file_okay=False), default=None, help="Where runs are kept (default: runs/ beside the recipe).")
+@click.option(
+    "--runs", type=click.Path(path_type=Path, file_okay=False), default=None, help="Where runs are kept (default: runs/ beside the recipe)."
+)
 @engine_options
 @shared
-def command(recipe: str, sets: tuple[str, ...], resume: bool, runs: Path | None, engine: str, threads: int | None, memory_mib: int | None, as_json: bool) -> int:
+def command(
+    recipe: str,
+    sets: tuple[str, ...],
+    resume: bool,
+    runs: Path | None,
+    engine: str,
+    threads: int | None,
+    memory_mib: int | None,
+    as_json: bool,
+) -> int:
     """Carry a table from its source to a sealed bundle, with its report and its tracked run.
 
     \b
@@ -42,5 +53,7 @@ def tell_run(terminal: "Terminal", run: "Run") -> int:
         terminal.say(f"  {line}", bold=True)
     for name, path in run.places.items():
         terminal.say(f"  {name:<8} {path}")
-    terminal.result({"run": str(run.path), "state": run.manifest["state"], "headlines": run.headlines, "places": run.places, "metrics": run.metrics})
+    terminal.result(
+        {"run": str(run.path), "state": run.manifest["state"], "headlines": run.headlines, "places": run.places, "metrics": run.metrics}
+    )
     return 1 if run.blockers else 0

@@ -28,13 +28,20 @@ class DataSettings(Settings):
     source: str | tuple[str, ...] = Field(description="file, folder or glob; CSV (also .gz) or Parquet; a local path or s3://")
     label: str = Field(description="the column to predict")
     positive: str | bool | int | float | None = Field(None, description="the positive class of two; leave out for many")
-    classes: tuple[str | bool | int | float, ...] | None = Field(None, description="fixes the order of the classes; found in the data when left out")
-    key: tuple[str, ...] = Field((), description="columns that name the subject: never features; rows that share a key stay in one fold (split.by = 'key')")
+    classes: tuple[str | bool | int | float, ...] | None = Field(
+        None, description="fixes the order of the classes; found in the data when left out"
+    )
+    key: tuple[str, ...] = Field(
+        (), description="columns that name the subject: never features; rows that share a key stay in one fold (split.by = 'key')"
+    )
     drop: tuple[str, ...] = Field((), description="columns not known when the model will be asked")
     weight: str | None = Field(None, description="column of row weights, >= 0")
     time: str | None = Field(None, description="column of the time a row happened, for split.by = 'time'")
     columns: dict[str, ColumnType] = Field(default_factory=dict, description="overrides the inferred type of a column")
-    derive: dict[str, str] = Field(default_factory=dict, description="new columns: SQL expressions over the source columns (DuckDB dialect), or a Python function as 'module:function'")
+    derive: dict[str, str] = Field(
+        default_factory=dict,
+        description="new columns: SQL expressions over the source columns (DuckDB dialect), or a Python function as 'module:function'",
+    )
     where: str | None = Field(None, description="SQL condition that a row must meet to be used")
     missing: tuple[str, ...] = Field(MISSING_WORDS, description="CSV cells that mean missing")
     csv: CsvSettings = CsvSettings()

@@ -9,7 +9,9 @@ class TrackSettings(Settings):
     """An MLflow server or file; training never waits for it."""
 
     enabled: bool = Field(True, description="false sends nothing by itself; `filon track RUN` still does when asked")
-    uri: str = Field("sqlite:///mlflow.db", description="MLflow's tracking URI: sqlite:///file.db (relative to the recipe's folder), http(s)://server")
+    uri: str = Field(
+        "sqlite:///mlflow.db", description="MLflow's tracking URI: sqlite:///file.db (relative to the recipe's folder), http(s)://server"
+    )
     experiment: str | None = Field(None, description="the MLflow experiment; the recipe's name when left out")
     register_model: bool | str = Field(True, description="true: registers the bundle under the recipe's name; or a name; or false")
     alias: str | None = Field(None, description="moves this alias of the registered model, e.g. 'champion', to the new version")
