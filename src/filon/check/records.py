@@ -1,11 +1,15 @@
 """What `check` says of a table."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from filon.engines.base import LabelPlan, Profile, Source
 
 Level = Literal["info", "warning", "blocker"]
+LEVELS: tuple[Level, ...] = ("blocker", "warning", "info")
+
+Fact = str | int | float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +17,8 @@ class Finding:
     """Something the user should know about the data; never a traceback.
 
     `code` is `check.what-was-found` (a heading of docs/errors.md as well), `column` "" for the whole table,
-    `evidence` bounded counts and examples, `fix` something to paste into the recipe."""
+    `evidence` bounded counts and examples, `fix` something to paste into the recipe. `facts` are the numbers and names that the three
+    texts are made of, so that a page can say them in another language (`wording.translate`)."""
 
     level: Level
     code: str
@@ -21,11 +26,12 @@ class Finding:
     what: str
     evidence: str
     fix: str
+    facts: Mapping[str, Fact] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """The source with roles settled (columns left out with their reason), the label's classes in order, and all findings, blockers first."""
+    """The source with roles settled (columns left out with their reason), the label's classes in order, all findings, blockers first."""
 
     source: Source
     label: LabelPlan
@@ -36,3 +42,24 @@ class Checked:
     def blockers(self) -> tuple[Finding, ...]:
         """Findings that stop the run."""
         return tuple(finding for finding in self.findings if finding.level == "blocker")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a training will need, before it is begun. Bytes are of one machine's memory.
+
+    `encoded_bytes` are the features as float32 (kept on disk), `quantised_bytes` what the trainer holds of the rows of one trial,
+    `peak_bytes` the resident memory of the whole process as estimated, `machine_bytes` what the machine has (0: not known)."""
+
+    rows: int
+    features: int
+    trial_rows: int
+    encoded_bytes: int
+    quantised_bytes: int
+    peak_bytes: int
+    machine_bytes: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether the machine has the memory; True when its memory is not known."""
+        return self.machine_bytes == 0 or self.peak_bytes <= self.machine_bytes
