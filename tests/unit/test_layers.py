@@ -44,7 +44,7 @@ def test_imports_point_down(root: Path) -> None:
     [
         ("split/__init__.py", "import duckdb", "duckdb has one door"),
         ("check/__init__.py", "from filon.engines import embedded", "Stages see the engines' interface"),
-        ("trees.py", "import filon.search.records", "Imports point down the story"),
+        ("trees/__init__.py", "import filon.search.records", "Imports point down the story"),
         ("evaluate/__init__.py", "import matplotlib.pyplot", "matplotlib and jinja2 have one door"),
         ("novelties.py", "", "Imports point down the story"),
     ],

@@ -9,7 +9,9 @@ class LinearDesign:
     """How a linear model's inputs are made of encoded features: first one column per number, in order: (filled - mean) / scale;
     then, for each category feature in order, one 0/1 column per level and a last one for missing (or a level that is not known).
 
-    `fill`, `mean`, `scale` : one entry per feature (category features: 0, 0, 1); `levels` : number of categories per feature (0 for numbers)."""
+    `fill`, `mean`, `scale` : one entry per feature (category features: 0, 0, 1)
+    `levels` : number of categories per feature (0 for numbers)
+    """
 
     fill: tuple[float, ...]
     mean: tuple[float, ...]

@@ -17,7 +17,7 @@ def numbers(design: LinearDesign, matrix: np.ndarray) -> np.ndarray:
     plain = [i for i, count in enumerate(design.levels) if not count]
     values = matrix[:, plain].astype(np.float64)
     fill, mean, scale = (np.asarray(part)[plain] for part in (design.fill, design.mean, design.scale))
-    values = np.where(np.isnan(values), fill, values)
+    values = np.where(np.isfinite(values), values, fill)
     return np.asarray((values - mean) / scale, dtype=np.float32)
 
 
@@ -67,7 +67,7 @@ def margins(ensemble: Ensemble, matrix: np.ndarray) -> np.ndarray:
 
 
 def contributions(ensemble: Ensemble, matrix: np.ndarray) -> np.ndarray:
-    """What each feature adds to the margin, against the average training row; the last column is that row's margin: (rows, outputs, features + 1)."""
+    """What each feature adds to the average training row's margin, which is the last column: (rows, outputs, features + 1)."""
     assert ensemble.design is not None, "a linear ensemble has a design"
     design = ensemble.design
     weight, bias = weights(ensemble)
@@ -99,9 +99,8 @@ def model(weight: np.ndarray, bias: np.ndarray, classes: int, moved: np.ndarray)
 
     names: dict[str, Any] = {"objective": "binary:logistic"} if classes == 2 else {"objective": "multi:softprob", "num_class": classes}
     blank = np.zeros((2, len(weight)), dtype=np.float32)
-    booster = xgboost.Booster(
-        {**names, "booster": "gblinear", "base_score": 0.5, "nthread": 1}, [xgboost.DMatrix(blank, label=[0.0, 1.0], nthread=1)]
-    )
+    still = {**names, "booster": "gblinear", "updater": "coord_descent", "eta": 0.0, "base_score": 0.5, "nthread": 1, "verbosity": 0}
+    booster = xgboost.train(still, xgboost.DMatrix(blank, label=[0.0, 1.0], nthread=1), 1)
     booster.set_attr(**{SPREAD: ",".join(repr(float(part)) for part in moved)})
     tree = ubjson.read(bytes(booster.save_raw("ubj")))
     tree["learner"]["gradient_booster"]["model"]["weights"] = np.vstack([weight, bias[None, :]]).astype(np.float32).reshape(-1)
@@ -111,7 +110,7 @@ def model(weight: np.ndarray, bias: np.ndarray, classes: int, moved: np.ndarray)
 def logistic(margin: np.ndarray) -> np.ndarray:
     """1 / (1 + exp(-margin)) without overflow."""
     small = np.exp(-np.abs(margin))
-    return np.where(margin >= 0, 1 / (1 + small), small / (1 + small))
+    return np.asarray(np.where(margin >= 0, 1 / (1 + small), small / (1 + small)))
 
 
 def softmax(margin: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """An ensemble answers: probabilities, contributions and gain."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -28,9 +29,19 @@ def predict(ensemble: Ensemble, matrix: np.ndarray, threads: int = 0) -> np.ndar
     ------
     ValueError : when the matrix does not have the ensemble's features
     """
+    booster = _booster(ensemble.model, threads) if ensemble.form == "trees" else None
+    return _answer(ensemble, booster, matrix)
+
+
+def scorer(ensemble: Ensemble, threads: int = 0) -> Callable[[np.ndarray], np.ndarray]:
+    """`predict` of one ensemble, for many batches: it is loaded once and kept by nobody else."""
+    booster = load(ensemble.model, threads) if ensemble.form == "trees" else None
+    return lambda matrix: _answer(ensemble, booster, matrix)
+
+
+def _answer(ensemble: Ensemble, booster: Any, matrix: np.ndarray) -> np.ndarray:
     matrix = _checked(ensemble, matrix)
     answer = np.empty((len(matrix), len(ensemble.classes)), dtype=np.float32)
-    booster = _booster(ensemble.model, threads) if ensemble.form == "trees" else None
     for start in range(0, len(matrix), BLOCK_ROWS):
         rows = matrix[start : start + BLOCK_ROWS]
         raw = booster.inplace_predict(rows) if booster is not None else linear.margins(ensemble, rows)

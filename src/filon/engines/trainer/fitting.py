@@ -1,10 +1,26 @@
-"""Trials to fitted ensembles, sharing what can be shared."""
+"""Trials to fitted ensembles: what is shared is fitted once, small fits run side by side, big ones take every core."""
 
+import os
+import queue
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from filon.engines.base import FitPlan, Fitted, Trial
+from filon.engines.trainer.matrix import Machine, Matrices, Stopped
+from filon.engines.trainer.progress import Progress
 from filon.engines.trainer.rows import FoldRows
+from filon.engines.trainer.sharing import Group, grouped, one_line
+from filon.engines.trainer.work import carry_out
 from filon.events import Listen, silence
+
+SMALL_CELLS = 4_000_000
+"""Up to this many training cells (rows x features) each fit runs on one core, side by side with others; above, one fit at a time takes all
+cores. A function of the table alone: so a small table gives the same model, to the bit, whatever the number of cores."""
+
+BEAT_S = 2.0
+"""Seconds between signs of life (law 8 asks for five at most)."""
 
 
 def _never() -> bool:
@@ -23,19 +39,105 @@ def fit(
     listen: Listen = silence,
     stop: Callable[[], bool] = _never,
 ) -> Iterator[Fitted]:
-    """Fit each trial on `train` and tally it on `valid`; yields as they come, each trial once.
+    """Fit each trial on `train` and tally it on `valid`; yields as they come, each trial at most once.
 
     Parameters
     ----------
     train : rows to fit on, already capped to `plan.rows`
     valid : rows for early stopping and the tally, or None (refit: every round asked for, no tally)
     threads : cores to use, 0 for all
-    memory_mib : resident memory the fit may take, 0 for no limit; past it the matrix lives on disk
+    memory_mib : resident memory the matrix may take, 0 for no limit; past it its pages live on disk
     scratch : folder for that, "" for the system's
-    stop : asked between rounds; once True, what runs ends and the trials left are yielded with the error "stopped"
+    stop : asked between rounds; once True nothing more is yielded
 
     Yields
     ------
-    Fitted : with `error` when the trial failed, was stopped, or was not begun before `plan.deadline_s`
+    Fitted : with `error` when the trial failed. A trial not begun before `plan.deadline_s` is not yielded; one cut short by it neither,
+        except a fit with early stopping, which keeps its best round so far
+
+    Notes
+    -----
+    `listen` is called in the caller's thread. Closing the iterator, or Ctrl-C, ends the fits at their next round.
     """
-    raise NotImplementedError
+    began = time.monotonic()
+    groups, failed = grouped(trials, train.encoding)
+    yield from failed
+    if not groups:
+        return
+    if not train.rows:
+        yield from _all_failed(groups, "the training fold has no rows")
+        return
+    cores = threads or os.cpu_count() or 1
+    small = train.rows * max(1, len(train.encoding.features)) <= SMALL_CELLS
+    machine = Machine(threads=1 if small else cores, memory_mib=memory_mib, scratch=scratch)
+    ended = threading.Event()
+    closing = began + plan.deadline_s if plan.deadline_s is not None else None
+
+    def over() -> bool:
+        return ended.is_set() or stop()
+
+    def late() -> bool:
+        return closing is not None and time.monotonic() >= closing
+
+    matrices = Matrices(train, valid, machine, [(group.work.bins, group.work.native) for group in groups if group.work.bins], over)
+    progress = Progress(groups, len(trials), len(failed))
+    outcomes: queue.SimpleQueue[list[Fitted] | BaseException | None] = queue.SimpleQueue()
+
+    def one(group: Group) -> None:
+        try:
+            if not over() and not late():
+                for fitted in carry_out(group, matrices, plan, progress, over, late):
+                    outcomes.put([fitted])
+        except Stopped:
+            pass
+        except Exception as exc:  # law 7: one bad trial is a finding, whatever went wrong in it
+            outcomes.put([Fitted(trial=trial, ensemble=None, tally=None, rounds=0, error=one_line(exc)) for trial in group.trials])
+        finally:
+            matrices.done((group.work.bins, group.work.native))
+            outcomes.put(None)
+
+    with ThreadPoolExecutor(max_workers=min(cores, len(groups)) if small else 1, thread_name_prefix="filon-fit") as pool:
+        try:
+            for group in _ordered(groups, small=small, hurried=closing is not None):
+                pool.submit(one, group)
+            yield from _as_they_come(outcomes, len(groups), progress, listen)
+        finally:
+            ended.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _as_they_come(
+    outcomes: "queue.SimpleQueue[list[Fitted] | BaseException | None]", groups: int, progress: Progress, listen: Listen
+) -> Iterator[Fitted]:
+    spoken = time.monotonic()
+    while groups:
+        try:
+            outcome = outcomes.get(timeout=max(0.05, spoken + BEAT_S - time.monotonic()))
+        except queue.Empty:
+            outcome = []
+        if outcome is None:
+            groups -= 1
+        for fitted in outcome if isinstance(outcome, list) else []:
+            progress.count(fitted)
+            listen(progress.event(fitted))
+            spoken = time.monotonic()
+            yield fitted
+        if time.monotonic() >= spoken + BEAT_S:
+            listen(progress.event())
+            spoken = time.monotonic()
+
+
+def _ordered(groups: Sequence[Group], *, small: bool, hurried: bool) -> list[Group]:
+    """Small: the longest first, so that the cores end together; with a deadline, in the order of the search.
+
+    Big: by matrix, so that each is built once and freed before the next."""
+    if small:
+        return list(groups) if hurried else sorted(groups, key=lambda group: -group.cost)
+    first = {(group.work.bins, group.work.native): i for i, group in reversed(list(enumerate(groups)))}
+    return sorted(groups, key=lambda group: first[(group.work.bins, group.work.native)])
+
+
+def _all_failed(groups: Sequence[Group], why: str) -> Iterator[Fitted]:
+    for group in groups:
+        for trial in group.trials:
+            yield Fitted(trial=trial, ensemble=None, tally=None, rounds=0, error=why)

@@ -1,0 +1,58 @@
+"""Boosted trees, round by round."""
+
+from collections.abc import Callable
+from typing import Any
+
+from filon.engines.base import CurvePoint
+from filon.engines.trainer.curves import Curve
+from filon.engines.trainer.matrix import Stopped
+
+TRAIN_CURVE_ROWS = 50_000
+"""The curve of the training rows is computed up to here; above, a sort per round would cost more than the trees."""
+
+Tell = Callable[[int, float | None], None]
+"""Hears of each round: how many are done, and the validation metric."""
+
+
+def boost(
+    params: dict[str, object],
+    rounds: int,
+    matrices: tuple[Any, Any],
+    curve: Curve,
+    tell: Tell,
+    stop: Callable[[], bool],
+    late: Callable[[], bool],
+) -> Any:
+    """Grow at most `rounds` rounds; every point is added to `curve`.
+
+    Returns
+    -------
+    the booster; it may hold fewer rounds: early stopping, or the time was up
+
+    Raises
+    ------
+    Stopped : when `stop` says so, or when the time is up before the first round is done
+    """
+    import xgboost
+
+    train, watch = matrices
+    booster = xgboost.Booster({**params, "eval_metric": curve.metric}, [train] if watch is None else [train, watch])
+    seen = [] if watch is None else [(watch, "valid")]
+    if watch is not None and train.num_row() <= TRAIN_CURVE_ROWS:
+        seen.append((train, "train"))
+    for number in range(1, rounds + 1):
+        booster.update(train, number - 1)
+        if seen:
+            curve.add(_point(number, booster.eval_set(seen, number - 1)))
+        tell(number, curve.points[-1].valid if seen else None)
+        if stop():
+            raise Stopped
+        if curve.over() or late():
+            break
+    return booster
+
+
+def _point(number: int, line: str) -> CurvePoint:
+    """A round from XGBoost's line: `[3]\\tvalid-auc:0.91\\ttrain-auc:0.95`."""
+    values = {part.split("-")[0]: float(part.rsplit(":", 1)[1]) for part in line.split("\t")[1:]}
+    return CurvePoint(round=number, train=values.get("train"), valid=values.get("valid"))
