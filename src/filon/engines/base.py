@@ -50,8 +50,12 @@ class File:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column of a table. `stored` is the type in the file ("text" for CSV, the Arrow type for Parquet),
-    `sql` is the DuckDB expression of a derived column ("" for a source column), `why` says why it was left out."""
+    """One column of a table. `stored` is the type in the file ("text" for CSV and hive values, the Arrow type for Parquet),
+    `sql` is the DuckDB expression of a derived column ("" for a source column), `why` says why it was left out.
+
+    `format` is the strptime format of dates written as text ("" for ISO 8601). `whole`: a number of a CSV whose sampled cells have no
+    decimals, so that the recipe's SQL sees a BIGINT (make_date(year, month, day) needs one). The kind of a derived column that the
+    recipe does not declare is a guess until the engine has bound its expression: take it from the table's source."""
 
     name: str
     kind: Kind
@@ -59,6 +63,8 @@ class Column:
     stored: str = "text"
     sql: str = ""
     why: str = ""
+    format: str = ""
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,12 +14,12 @@ MISSING_WORDS = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NULL", "null", "NaN", 
 class CsvSettings(Settings):
     """How a CSV is written; whatever is left out is sniffed."""
 
-    separator: str | None = Field(None, description="one character, e.g. ';'; sniffed when left out")
-    quote: str | None = Field(None, description="the quoting character, usually '\"'; '' for none")
-    encoding: str | None = Field(None, description="utf-8, cp1252, latin-1, utf-16 ...; sniffed when left out")
-    header: bool | None = Field(None, description="whether line one names the columns; sniffed when left out")
-    decimal: Literal[".", ","] | None = Field(None, description="decimal mark; sniffed when left out")
-    names: tuple[str, ...] | None = Field(None, description="column names for a file without a header")
+    separator: str | None = Field(default=None, description="one character, e.g. ';'; sniffed when left out")
+    quote: str | None = Field(default=None, description="the quoting character, usually '\"'; '' for none")
+    encoding: str | None = Field(default=None, description="utf-8, cp1252, latin-1, utf-16 ...; sniffed when left out")
+    header: bool | None = Field(default=None, description="whether line one names the columns; sniffed when left out")
+    decimal: Literal[".", ","] | None = Field(default=None, description="decimal mark; sniffed when left out")
+    names: tuple[str, ...] | None = Field(default=None, description="column names for a file without a header")
 
 
 class DataSettings(Settings):
@@ -27,23 +27,23 @@ class DataSettings(Settings):
 
     source: str | tuple[str, ...] = Field(description="file, folder or glob; CSV (also .gz) or Parquet; a local path or s3://")
     label: str = Field(description="the column to predict")
-    positive: str | bool | int | float | None = Field(None, description="the positive class of two; leave out for many")
+    positive: str | bool | int | float | None = Field(default=None, description="the positive class of two; leave out for many")
     classes: tuple[str | bool | int | float, ...] | None = Field(
         None, description="fixes the order of the classes; found in the data when left out"
     )
     key: tuple[str, ...] = Field(
         (), description="columns that name the subject: never features; rows that share a key stay in one fold (split.by = 'key')"
     )
-    drop: tuple[str, ...] = Field((), description="columns not known when the model will be asked")
-    weight: str | None = Field(None, description="column of row weights, >= 0")
-    time: str | None = Field(None, description="column of the time a row happened, for split.by = 'time'")
+    drop: tuple[str, ...] = Field(default=(), description="columns not known when the model will be asked")
+    weight: str | None = Field(default=None, description="column of row weights, >= 0")
+    time: str | None = Field(default=None, description="column of the time a row happened, for split.by = 'time'")
     columns: dict[str, ColumnType] = Field(default_factory=dict, description="overrides the inferred type of a column")
     derive: dict[str, str] = Field(
         default_factory=dict,
         description="new columns: SQL expressions over the source columns (DuckDB dialect), or a Python function as 'module:function'",
     )
-    where: str | None = Field(None, description="SQL condition that a row must meet to be used")
-    missing: tuple[str, ...] = Field(MISSING_WORDS, description="CSV cells that mean missing")
+    where: str | None = Field(default=None, description="SQL condition that a row must meet to be used")
+    missing: tuple[str, ...] = Field(default=MISSING_WORDS, description="CSV cells that mean missing")
     csv: CsvSettings = CsvSettings()
 
     @field_validator("key", "drop", "source", mode="before")

@@ -29,7 +29,7 @@ def is_text(kind: pa.DataType) -> bool:
     """Whether cells of that Arrow type are texts (plain, large, view or dictionary-encoded)."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def numbers64(cells: pa.Array) -> np.ndarray:

@@ -75,7 +75,7 @@ def _ranks(texts: pa.Array, categories: tuple[str, ...]) -> np.ndarray:
     uniques = coded.dictionary.cast(pa.large_string())
     found = pc.index_in(uniques, value_set=pa.array(categories, pa.large_string()), skip_nulls=True)
     ranks = np.append(numbers64(found), np.nan)
-    return ranks[pc.fill_null(coded.indices.cast(pa.int64()), len(uniques)).to_numpy(zero_copy_only=False)]
+    return np.take(ranks, pc.fill_null(coded.indices.cast(pa.int64()), len(uniques)).to_numpy(zero_copy_only=False))
 
 
 def label_text(values: pa.Array) -> pa.Array:

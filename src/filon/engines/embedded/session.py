@@ -1,0 +1,123 @@
+"""A DuckDB connection that touches nothing but its scratch folder, and its errors in Filon's words."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filon.engines.base import Source
+from filon.engines.storage import disk_full
+from filon.errors import DataError, EngineError, FilonError, SetupError
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+def connect(scratch: Path, threads: int, memory_mib: int) -> "duckdb.DuckDBPyConnection":
+    """A connection in memory: no home folder, no extension fetched, spilling to scratch, rows in the order of the files, times in UTC."""
+    import duckdb
+
+    spill = scratch / "spill"
+    spill.mkdir(parents=True, exist_ok=True)
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "threads": max(1, threads),
+        "memory_limit": f"{memory_mib}MiB",
+        "temp_directory": str(spill),
+        "extension_directory": str(scratch / "extensions"),
+        "preserve_insertion_order": True,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "allow_community_extensions": False,
+        "python_enable_replacements": False,
+    }
+    connection = duckdb.connect(":memory:", config=config)
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+@contextmanager
+def in_our_words(source: Source, scratch: Path) -> Iterator[None]:
+    """Translate what DuckDB raises while rows are read."""
+    import duckdb
+
+    try:
+        yield
+    except FilonError:
+        raise
+    except duckdb.Error as exc:
+        raise translated(exc, source, scratch) from exc
+
+
+def translated(exc: Exception, source: Source, scratch: Path) -> FilonError:
+    """A coded error for what DuckDB raised while it read `source`."""
+    said = str(exc)
+    low = said.lower()
+    line = re.search(r"CSV Error on Line: (\d+)", said)
+    where = f"line {int(line[1]):,}" if line else "some line"
+    file = re.search(r"^\s*file = (.+)$", said, re.MULTILINE)
+    name = Path(file[1]).name if file else source.origin
+    counts = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", said)
+    fix = "quote the cells that hold the separator, or set data.csv.separator and data.csv.quote"
+    if counts:
+        return DataError(
+            "read.ragged",
+            f"the lines of {source.origin} do not have the same number of cells",
+            f"{where} of {name} has {counts[2]} cells, not {counts[1]}",
+            fix,
+        )
+    if "unterminated quote" in low or "quote should be followed" in low:
+        return DataError(
+            "read.quote",
+            f"a quotation mark in {source.origin} is not closed",
+            f"{where} of {name} opens or closes one in the wrong place",
+            'double the marks inside quoted cells, or set data.csv.quote = ""',
+        )
+    if "unicode" in low or "utf-8" in low or "utf8" in low:
+        return DataError(
+            "read.encoding",
+            f"{source.origin} is not written in UTF-8",
+            f"{where} of {name} holds bytes that are no UTF-8",
+            'set data.csv.encoding = "cp1252" (or what the file was saved as)',
+        )
+    if "maximum line size" in low:
+        return DataError(
+            "read.line-too-long",
+            f"a line of {source.origin} is longer than Filon reads",
+            f"{where} of {name} is longer than 64 MiB",
+            "look for a quotation mark that is never closed, or drop the column with the huge cells",
+        )
+    if "gzip" in low or "zlib" in low or "miniz" in low or "decompress" in low or "deflate" in low:
+        return DataError(
+            "read.gzip-damaged",
+            f"{source.origin} is not a whole gzip file",
+            _first(said),
+            "fetch it again; `gzip -t FILE` tells whether it is whole",
+        )
+    if "parquet" in low or "thrift" in low or "snappy" in low or "magic bytes" in low:
+        return DataError(
+            "read.parquet-damaged",
+            f"{source.origin} holds a Parquet file that is not whole",
+            _first(said),
+            "write it again; a Parquet file ends with the bytes PAR1, and one that was cut does not",
+        )
+    if "no space left" in low or "disk is full" in low or "could not write" in low or "failed to offload" in low:
+        return disk_full(scratch, sum(one.size_bytes for one in source.files), _first(said))
+    if "out of memory" in low:
+        return SetupError(
+            "read.memory",
+            "there is not memory enough to read the table",
+            _first(said),
+            "give it more memory, or drop columns the model does not need",
+        )
+    if "csv error" in low:
+        return DataError(
+            "read.csv-damaged", f"{source.origin} cannot be read as CSV", f"{where} of {name}: {_first(said.split(chr(10), 2)[-1])}", fix
+        )
+    return EngineError("read.failed", f"{source.origin} could not be read", _first(said), "run with --debug and look at the file")
+
+
+def _first(said: str) -> str:
+    """The first line that says something, without the class of the error."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return re.sub(r"^[A-Z][\w ]* Error: ", "", lines[0])[:300] if lines else "nothing more is known"
