@@ -151,9 +151,8 @@ class Charts:
             y = row * 20 + 16
             tint = "var(--bad)" if span.strong else colour(0)
             plane.add(_text(label - 10, y + 4, _short(span.name), "end", "name", title=span.title or span.name))
-            plane.add(
-                f'<path d="M{plane.px(span.low):.1f},{y}H{plane.px(span.high):.1f}" stroke="{tint}" stroke-width="2.4" stroke-linecap="round"/>'
-            )
+            reach = f"M{plane.px(span.low):.1f},{y}H{plane.px(span.high):.1f}"
+            plane.add(f'<path d="{reach}" stroke="{tint}" stroke-width="2.4" stroke-linecap="round"/>')
             shape = f'<circle cx="{plane.px(span.value):.1f}" cy="{y}" r="4.2" fill="{tint}"/>'
             if span.strong:  # a diamond: not told by colour alone
                 x = plane.px(span.value)
@@ -183,13 +182,10 @@ class Charts:
             for i, value in enumerate(values_here):
                 shift = (i * 7 % 5 - 2) * 2.6  # spread by a fixed pattern: the same page for the same trials
                 title = f"<title>{escape(tick(self.numbers, value, form, 0.0001))}</title>"
-                plane.add(
-                    f'<circle cx="{plane.px(value):.1f}" cy="{y + shift:.1f}" r="4" fill="{colour(row)}" fill-opacity=".55">{title}</circle>'
-                )
+                at = f'cx="{plane.px(value):.1f}" cy="{y + shift:.1f}"'
+                plane.add(f'<circle {at} r="4" fill="{colour(row)}" fill-opacity=".55">{title}</circle>')
                 if value == best:
-                    plane.add(
-                        f'<circle cx="{plane.px(value):.1f}" cy="{y + shift:.1f}" r="8" fill="none" stroke="var(--gold)" stroke-width="2.4"/>'
-                    )
+                    plane.add(f'<circle {at} r="8" fill="none" stroke="var(--gold)" stroke-width="2.4"/>')
         return plane.svg(name)
 
     def legend(self, names: Sequence[str], dashes: Sequence[str] = (), colours: Sequence[int] = ()) -> "Markup":

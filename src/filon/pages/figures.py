@@ -31,8 +31,16 @@ def lines(drawing: Drawing, numbers: Numbers) -> bytes:
     for mark in drawing.marks:
         axes.plot([mark.x], [mark.y], "o", color=COLOURS[mark.colour % len(COLOURS)], ms=8, mec="white", mew=1.6, zorder=5, clip_on=False)
         right = mark.x > sum(drawing.x_range) * 0.62
-        place = {"xytext": (-10 if right else 10, -14), "ha": "right" if right else "left"}
-        axes.annotate(mark.text, (mark.x, mark.y), textcoords="offset points", color=INK, fontsize=9.5, zorder=6, **place)
+        axes.annotate(
+            mark.text,
+            (mark.x, mark.y),
+            xytext=(-10 if right else 10, -14),
+            ha="right" if right else "left",
+            textcoords="offset points",
+            color=INK,
+            fontsize=9.5,
+            zorder=6,
+        )
     _axis(axes.set_xlim, axes.set_xticks, drawing.x_range, drawing.x_format, numbers)
     _axis(axes.set_ylim, axes.set_yticks, drawing.y_range, drawing.y_format, numbers)
     axes.set_xlabel(drawing.x_name, color=MUTED, fontsize=10)
