@@ -34,7 +34,7 @@ def check(profile: Profile, source: Source, settings: CheckSettings, data: DataS
     Parameters
     ----------
     profile : of all rows, as the engine made it
-    source : roles as the recipe gives them
+    source : of the table that was profiled, roles as `read` gives them
     """
     label_column = next(column for column in source.columns if column.role == "label")
     plan, found = label.look(label_column, profile, data, settings)
@@ -42,13 +42,13 @@ def check(profile: Profile, source: Source, settings: CheckSettings, data: DataS
     settled: list[Column] = []
     per_column: list[Finding] = []
     for column in source.columns:
-        if column.role != "feature":
+        if column.role not in ("feature", "left-out"):
             settled.append(column)
             continue
         case = columns.Case(column=column, profile=label.profile_of(profile, column.name), whole=profile, settings=settings, data=data)
         why, said = columns.look(case)
         per_column += said
-        settled.append(dataclasses.replace(column, role="left-out", why=why) if why else column)
+        settled.append(dataclasses.replace(column, role="left-out", why=why) if why else column)  # `read` has left some out by their kind
     source = dataclasses.replace(source, columns=tuple(settled))
     leaks = {one.column for one in per_column if one.code in ("check.leak", "check.leak-perfect")}
     found += table.subjects(source, profile, data)

@@ -42,24 +42,3 @@ class Checked:
     def blockers(self) -> tuple[Finding, ...]:
         """Findings that stop the run."""
         return tuple(finding for finding in self.findings if finding.level == "blocker")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
-    """What a training will need, before it is begun. Bytes are of one machine's memory.
-
-    `encoded_bytes` are the features as float32 (kept on disk), `quantised_bytes` what the trainer holds of the rows of one trial,
-    `peak_bytes` the resident memory of the whole process as estimated, `machine_bytes` what the machine has (0: not known)."""
-
-    rows: int
-    features: int
-    trial_rows: int
-    encoded_bytes: int
-    quantised_bytes: int
-    peak_bytes: int
-    machine_bytes: int
-
-    @property
-    def fits(self) -> bool:
-        """Whether the machine has the memory; True when its memory is not known."""
-        return self.machine_bytes == 0 or self.peak_bytes <= self.machine_bytes

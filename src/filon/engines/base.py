@@ -123,8 +123,8 @@ class ColumnProfile:
     """One column as it is in all rows (before any split).
 
     `distinct` counts non-missing values (exact up to 100,000, else within 2 %). Numbers: `minimum` ... `quantiles` (0, .05, .25, .5,
-    .75, .95, 1) over finite values, `infinite` and `not_numeric` cells with examples (row number from 1, text cut to 40
-    characters). Category and text: `top` (most frequent first, at most 50; ties by text). `histogram` for numbers and dates (seconds since 1970).
+    .75, .95, 1) over finite values, `infinite` cells. `not_numeric` counts cells that do not fit a number, boolean or date column (they
+    are missing), with examples (row number from 1, text cut to 40 characters). Category and text: `top` (most frequent first, at most 50; ties by text). `histogram` for numbers and dates (seconds since 1970).
     `auc` is the areaUnderROC of this column alone against the label, in its better direction (numbers as they stand or in groups, categories
     by their positive rate learnt on the other half of the rows, so that unique values teach nothing; one class against
     the rest, the largest, for many classes), `accuracy` the share of rows whose class is the most frequent one of their value in the other

@@ -1,7 +1,8 @@
 """One pass over typed batches to a profile: bounded memory, mergeable, the same on every engine."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow as pa
 from filon.engines.base import Column, ColumnProfile, LabelPlan, Profile
 from filon.engines.profiling.content import Content
 from filon.engines.profiling.labels import MOST_CLASSES, Labels
+from filon.engines.profiling.misfits import Misfits
 from filon.engines.profiling.numbers import Numbers, Sorted
 from filon.engines.profiling.sample import Sample
 from filon.engines.profiling.texts import Texts
@@ -23,9 +25,15 @@ SHOWN_LABELS = 1000
 
 
 class Profiler:
-    """Takes batches in the table's order. `first` is the place of this part's first row in the table (parts are merged in order)."""
+    """Takes batches in the table's order.
 
-    def __init__(self, columns: Sequence[Column], label: LabelPlan, *, first: int = 0, threads: int = 1) -> None:
+    `misfits` names, by column, the batch column that holds the texts which do not fit it; `first` is the place of this part's first row in
+    the table (parts are merged in order).
+    """
+
+    def __init__(
+        self, columns: Sequence[Column], label: LabelPlan, *, misfits: Mapping[str, str] | None = None, first: int = 0, threads: int = 1
+    ) -> None:
         self.columns = [column for column in columns if column.role != "dropped"]
         self.label = label.column
         self.features = [
@@ -38,6 +46,8 @@ class Profiler:
         self.numbers = {one.name: Numbers(wide=one.kind == "date") for one in self.columns if one.kind in ("number", "date")}
         self.texts = {one.name: Texts() for one in self.columns if one.kind in ("category", "boolean", "text")}
         self.others = {one.name: 0 for one in self.columns if one.kind == "other"}
+        self.misfits = {name: Misfits() for name in misfits or {}}
+        self._misfit_columns = dict(misfits or {})
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def add(self, batch: pa.RecordBatch) -> None:
@@ -52,6 +62,8 @@ class Profiler:
         work += [partial(one.add, batch.column(name), cell, width) for name, one in self.texts.items()]
         for name in self.others:
             self.others[name] += batch.column(name).null_count
+        for name, place in self._misfit_columns.items():
+            self.misfits[name].add(batch.column(place), self.first + self.rows)
         if self._pool is None:
             for job in work:
                 job()
@@ -83,6 +95,8 @@ class Profiler:
             texts.merge(other.texts[name], lookup, self._width)
         for name in self.others:
             self.others[name] += other.others[name]
+        for name in self.misfits:
+            self.misfits[name].merge(other.misfits[name])
         other.content.renumber(lookup)
         self.content.merge(other.content)
         self.rows += other.rows
@@ -139,10 +153,15 @@ def floats(cells: pa.Array) -> np.ndarray:
 
 def _column(of: Profiler, column: Column, view: _View) -> ColumnProfile:
     if column.name in of.numbers:
-        return _number(of, column, of.numbers[column.name], view)
-    if column.name in of.texts:
-        return _text(of, column, of.texts[column.name], view)
-    return ColumnProfile(name=column.name, kind=column.kind, rows=of.rows, missing=of.others[column.name], distinct=0)
+        found = _number(of, column, of.numbers[column.name], view)
+    elif column.name in of.texts:
+        found = _text(of, column, of.texts[column.name], view)
+    else:
+        found = ColumnProfile(name=column.name, kind=column.kind, rows=of.rows, missing=of.others[column.name], distinct=0)
+    misfits = of.misfits.get(column.name)
+    if misfits is None or not misfits.count:
+        return found
+    return replace(found, not_numeric=misfits.count, not_numeric_examples=tuple(misfits.examples))
 
 
 def _number(of: Profiler, column: Column, numbers: Numbers, view: _View) -> ColumnProfile:
