@@ -5,10 +5,17 @@ from collections.abc import Sequence
 from filon.engines.base import Engine, FitPlan, Folds
 from filon.events import Listen, silence
 from filon.search import budget as money
-from filon.search.grid import grid, named
+from filon.search.default import search_default
+from filon.search.grid import Axes, axes, grid, named
+from filon.search.halving import halve
 from filon.search.ledger import Keep, Ledger, Load
 from filon.search.records import Choice, Member, TrialRecord
-from filon.search.settings import SearchSettings
+from filon.search.settings import FamilyName, SearchSettings, XGBoostGrid
+
+BROAD = {
+    "xgboost": XGBoostGrid(max_depth=(3, 6, 9), eta=(0.03, 0.1), subsample=(0.6, 1.0), colsample_bynode=(0.4, 0.8), reg_lambda=(1.0, 10.0))
+}
+"""The grid of a strategy that is asked for without a family."""
 
 __all__ = ["Choice", "Member", "SearchSettings", "TrialRecord", "search"]
 
@@ -53,15 +60,30 @@ def search(
         done={record.key: record for record in done if record.state != "skipped"},
         load=load,
     )
+    plan = FitPlan(rows=settings.rows, metric=settings.metric)
+    strategy = settings.budget.strategy
+    if strategy == "auto" and not named(settings):
+        return search_default(ledger, plan, settings.budget, seed)
+    if strategy == "tpe":
+        from filon.search.tpe import search_tpe
+
+        search_tpe(ledger, _spaces(settings), plan, settings.budget.trials, folds.info["train"].rows, seed)
+        return ledger.choice()
     features = folds.encoding.features
     categories = sum(feature.kind == "category" for feature in features)
-    strategy = settings.budget.strategy
-    if not named(settings):
-        from filon.search.settings import XGBoostGrid
-
-        settings = settings.model_copy(update={"xgboost": XGBoostGrid(max_depth=(4, 6))})
-    del strategy
-    trials = money.thinned(grid(settings, len(features), categories, seed), settings.budget.trials, seed)
-    ledger.total = len(trials)
-    ledger.run(trials, FitPlan(rows=settings.rows, metric=settings.metric))
+    every = grid(settings if named(settings) else settings.model_copy(update=BROAD), len(features), categories, seed)
+    trials = money.thinned(every, settings.budget.trials, seed)
+    if strategy == "halving":
+        halve(ledger, trials, plan, folds.info["train"].rows, seed)
+    else:
+        ledger.total = len(trials)
+        ledger.run(trials, plan)
     return ledger.choice()
+
+
+def _spaces(settings: SearchSettings) -> dict[FamilyName, Axes]:
+    """What TPE draws from: the recipe's axes, or a broad space of XGBoost when no family is named."""
+    families = named(settings)
+    if families:
+        return {family: axes(settings, family) for family in families}
+    return {"xgboost": axes(settings.model_copy(update=BROAD), "xgboost")}

@@ -71,6 +71,10 @@ class Ledger:
                 found[trial.number] = self._write(_record(name, trial, "skipped", plan, error="the time was up before this trial began"))
         return [found[trial.number] for trial in trials]
 
+    def next_number(self, after: int = 0) -> int:
+        """The number of the next trial (and of those `after` it), counted over everything recorded."""
+        return len(self.records) + 1 + after
+
     def _fit(self, trials: Sequence[Trial], plan: FitPlan) -> Iterable[Fitted]:
         if not trials or self.clock.over:
             return ()
