@@ -18,6 +18,9 @@ from filon.events import Listen, silence
 from filon.rows.encode import Encoding
 from filon.trees import Ensemble
 
+READER_MIB = 1024
+"""Most that DuckDB may hold while it streams a table; what needs more goes to scratch."""
+
 
 class EmbeddedEngine:
     """Everything an engine does, within this process (see `engines.base.Engine`); scratch files live in a folder of its own."""
@@ -38,11 +41,14 @@ class EmbeddedEngine:
                 "point the environment variable FILON_SCRATCH to a folder with space",
             ) from exc
         self._made = 0
+        self._tables: list[Any] = []
 
     def __enter__(self) -> "EmbeddedEngine":
         return self
 
     def __exit__(self, *exc: Any) -> None:
+        for table in self._tables:
+            table.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _new_folder(self, purpose: str) -> Path:
@@ -55,7 +61,9 @@ class EmbeddedEngine:
         """A lazy handle on the source's rows."""
         from filon.engines.embedded.reader import open_table
 
-        return open_table(source, scratch=self.folder, threads=self.threads, memory_mib=self.memory_mib)
+        # streaming needs little: the rest of the memory is the trainer's
+        share = max(512, min(2048, self.memory_mib // 4)) if self.memory_mib else 2048
+        return open_table(source, scratch=self.folder, threads=self.threads, memory_mib=share, listen=self.listen)
 
     def profile(self, table: Any, label: LabelPlan) -> Profile:
         """Everything `check` wants to know."""
@@ -100,7 +108,7 @@ class EmbeddedEngine:
         """Write beside, then rename once."""
         from filon.engines.embedded.writing import write
 
-        return write(scored, sink)
+        return write(scored, sink, self._new_folder("write"), self.listen)
 
     def sample(self, rows: Any, most: int, per_class: int = 0) -> pa.Table:
         """Rows with the lowest hashes."""

@@ -59,7 +59,7 @@ class Vocabulary:
             )
         codes = np.array([*known, np.nan], np.float32)
         places = pc.fill_null(coded.indices.cast(pa.int64()), len(uniques))
-        return codes[np.asarray(places.to_numpy(zero_copy_only=False))]
+        return np.asarray(codes[np.asarray(places.to_numpy(zero_copy_only=False))])
 
     def count(self, codes: np.ndarray) -> None:
         """Add rows of the training fold."""

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MISFIT = "misfit:"
 """Prefix of the columns that hold the text of cells which do not fit their kind (NULL where they do)."""
 
+STORED = "stored:"
+"""Prefix of the source columns as they stand in the files: what is kept beside scores must come out as it went in ("007", not 7.0)."""
+
 ROWS = 1 << 16
 MAX_LINE = 64 << 20
 LOOK = 4000
@@ -54,17 +57,19 @@ class EmbeddedTable:
 
         Parameters
         ----------
-        columns : names in the order wanted, `misfit_of(name)` among them; None for all columns
+        columns : names in the order wanted, `misfit_of(name)` and `stored_of(name)` among them; None for all columns
         rows_per_batch : at most so many rows a batch
 
         Raises
         ------
         DataError, RecipeError, SetupError : `read.*`, while rows are read
         """
-        wanted = ", ".join(quoted(name) for name in (self.names if columns is None else columns))
+        names = self.names if columns is None else columns
+        wanted = ", ".join(quoted(name) for name in names)
+        view = "typed" if any(name.startswith(STORED) for name in names) else self._view
         with in_our_words(self._source, self._scratch):
             cursor = self._connection.cursor()
-            reader = cursor.sql(f"SELECT {wanted or '1'} FROM {self._view}").to_arrow_reader(rows_per_batch)
+            reader = cursor.sql(f"SELECT {wanted or '1'} FROM {view}").to_arrow_reader(rows_per_batch)
             for batch in reader:
                 if batch.num_rows:
                     yield batch
@@ -82,7 +87,9 @@ class EmbeddedTable:
             return
         listen(Event(stage="read", text="typing the rows of the CSV, once for all passes"))
         with in_our_words(self._source, self._scratch):
-            self._connection.execute(f"COPY (SELECT * FROM {self._view}) TO {literal(str(target))} (FORMAT parquet, COMPRESSION lz4_raw)")
+            names = ", ".join(quoted(name) for name in (*self.names, *(misfit_of(name) for name in self.misfits)))
+            rows = f"SELECT {names} FROM {self._view}"
+            self._connection.execute(f"COPY ({rows}) TO {literal(str(target))} (FORMAT parquet, COMPRESSION lz4_raw)")
             self._connection.execute(f"CREATE OR REPLACE VIEW settled AS SELECT * FROM read_parquet({literal(str(target))})")
         self._view = "settled"
 
@@ -94,6 +101,11 @@ class EmbeddedTable:
 def misfit_of(name: str) -> str:
     """Name under which `EmbeddedTable.batches` gives the texts that do not fit the column of that name."""
     return MISFIT + name
+
+
+def stored_of(name: str) -> str:
+    """Name under which `EmbeddedTable.batches` gives a source column as it stands in the files (CSV: text)."""
+    return STORED + name
 
 
 def open_table(source: Source, scratch: Path, threads: int = 2, memory_mib: int = 2048, listen: Listen = silence) -> EmbeddedTable:
@@ -154,7 +166,8 @@ def _views(connection: "duckdb.DuckDBPyConnection", source: Source, scratch: Pat
         for c in plain
         if c.name in misfits
     ]
-    connection.execute(f"CREATE VIEW cells AS SELECT {', '.join([*cells, *odd])} FROM raw")
+    stored = [f"{quoted(column.name)} AS {quoted(stored_of(column.name))}" for column in plain]
+    connection.execute(f"CREATE VIEW cells AS SELECT {', '.join([*cells, *odd, *stored])} FROM raw")
     names = [column.name for column in plain]
     types = {column.name: bind(connection, column, "cells", names) for column in derived if not is_python(column.sql)}
     added = [f"(\n{column.sql}\n) AS {quoted(column.name)}" for column in derived if column.name in types]
@@ -164,7 +177,7 @@ def _views(connection: "duckdb.DuckDBPyConnection", source: Source, scratch: Pat
         bind_where(connection, source.where, "derived", names)
     shown = [f"CAST({quoted(c.name)} AS DOUBLE) AS {quoted(c.name)}" if c.name in whole else quoted(c.name) for c in plain]
     shown += [f"{as_kind(column, types[column.name])} AS {quoted(column.name)}" for column in derived]
-    shown += [quoted(misfit_of(name)) for name in misfits]
+    shown += [quoted(misfit_of(name)) for name in misfits] + [quoted(stored_of(column.name)) for column in plain]
     where = f" WHERE (\n{source.where}\n)" if source.where else ""
     connection.execute(f"CREATE VIEW typed AS SELECT {', '.join(shown)} FROM derived{where}")
     return (*plain, *derived), misfits

@@ -1,6 +1,6 @@
 """Rows through the ensemble, block by block: scores that are never held all at once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -65,7 +65,7 @@ class ScoredTable:
             return Source(format="parquet", files=(), dialect=None, columns=(), origin="+".join(self.rows.names))
         return self.rows.source
 
-    def blocks(self, keep: Sequence[str] = ()) -> Iterator[Scored]:
+    def blocks(self, keep: Iterable[str] = ()) -> Iterator[Scored]:
         """Scored rows in the order of the table (a fold: in canonical order)."""
         if isinstance(self.rows, EmbeddedFold):
             yield from self._of_fold(self.rows)
@@ -77,7 +77,7 @@ class ScoredTable:
             weight = None if rows.weight is None else rows.weight.astype(np.float64)
             yield Scored(probability=self.predict(rows.x), label=rows.label, weight=weight, x=rows.x, batch=None)
 
-    def _of_table(self, table: Streamed, keep: Sequence[str]) -> Iterator[Scored]:
+    def _of_table(self, table: Streamed, keep: Iterable[str]) -> Iterator[Scored]:
         labels, weights = table.source.names("label"), table.source.names("weight")
         names = tuple(dict.fromkeys((*self.encoding.names, *labels, *weights, *keep)))
         for batch in table.batches(names, SCORE_ROWS):
