@@ -1,10 +1,15 @@
 """What computes: `open_engine` makes an engine, `base` says what it can do."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from filon.engines.base import Engine
+from filon.engines.base import Column, Engine
 from filon.errors import RecipeError
 from filon.events import Listen, silence
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def open_engine(name: str, *, scratch: Path, threads: int = 0, memory_mib: int = 0, listen: Listen = silence) -> Engine:
@@ -27,3 +32,15 @@ def open_engine(name: str, *, scratch: Path, threads: int = 0, memory_mib: int =
 
         return EmbeddedEngine(scratch=scratch, threads=threads, memory_mib=memory_mib, listen=listen)
     raise RecipeError("engines.unknown", f'there is no engine "{name}"', 'the engines are "embedded"', "--engine embedded")
+
+
+def open_deriver(columns: Sequence[Column]) -> "Callable[[pa.RecordBatch], pa.RecordBatch]":
+    """What adds derived columns to typed source rows in memory, as the engines' reader does; it keeps its connection between calls.
+
+    Parameters
+    ----------
+    columns : source columns first, then derived ones, their kinds settled
+    """
+    from filon.engines.embedded.deriver import Deriver
+
+    return Deriver(columns)

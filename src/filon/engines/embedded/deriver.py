@@ -1,0 +1,76 @@
+"""Derived columns of rows in memory, by the reader's own views: what a served row goes through is what a training row went through."""
+
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from filon.engines.base import Column, Source
+from filon.engines.cast import quoted
+from filon.engines.embedded.reader import _views
+from filon.engines.embedded.session import connect, in_our_words
+
+if TYPE_CHECKING:
+    import duckdb
+
+MEMORY_MIB = 1024
+
+
+class Deriver:
+    """Adds derived columns to typed source rows. The views are made once per schema: a call then takes milliseconds."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self.columns = tuple(columns)
+        self._open: dict[str, duckdb.DuckDBPyConnection] = {}
+        self._one_at_a_time = threading.Lock()
+        self._scratch = tempfile.TemporaryDirectory(prefix="filon-derive-", ignore_cleanup_errors=True)
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Source and derived columns, in the order given.
+
+        Parameters
+        ----------
+        batch : source columns by name, typed (not-a-number counts as missing)
+
+        Raises
+        ------
+        RecipeError : `read.derive-sql`; DataError, EngineError : `read.*`, when a row's values break an expression
+        """
+        batch = _without_nan(batch)
+        source = self._source(batch.schema)
+        wanted = ", ".join(quoted(column.name) for column in self.columns)
+        scratch = Path(self._scratch.name)
+        with self._one_at_a_time, in_our_words(source, scratch):
+            connection = self._connection(batch, source, scratch)
+            connection.register("raw", batch)
+            try:
+                found = connection.sql(f"SELECT {wanted} FROM typed").to_arrow_table()
+            finally:
+                connection.unregister("raw")
+        return pa.RecordBatch.from_arrays([cells.combine_chunks() for cells in found.columns], names=found.column_names)
+
+    def _source(self, schema: pa.Schema) -> Source:
+        """The columns, each source column as the rows have it now."""
+        columns = tuple(column if column.sql else replace(column, stored=str(schema.field(column.name).type)) for column in self.columns)
+        return Source(format="parquet", files=(), dialect=None, columns=columns, origin="the rows given")
+
+    def _connection(self, batch: pa.RecordBatch, source: Source, scratch: Path) -> "duckdb.DuckDBPyConnection":
+        key = str(batch.schema)
+        if key not in self._open:
+            connection = connect(scratch, 1, MEMORY_MIB)
+            connection.register("raw", batch)
+            _views(connection, source, scratch)
+            self._open[key] = connection
+        return self._open[key]
+
+
+def _without_nan(batch: pa.RecordBatch) -> pa.RecordBatch:
+    arrays = []
+    for cells in batch.columns:
+        floating = pa.types.is_floating(cells.type)
+        arrays.append(pa.array(cells.to_numpy(zero_copy_only=False), cells.type, from_pandas=True) if floating else cells)
+    return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
