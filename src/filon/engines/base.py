@@ -78,6 +78,8 @@ class Source:
     where: str = ""
     origin: str = ""
     """what the recipe said, for messages"""
+    base: str = ""
+    """the recipe's folder, in which the modules of derived columns are looked for"""
 
     def names(self, *roles: Role) -> tuple[str, ...]:
         """Names of the columns with one of the roles, in order."""

@@ -224,8 +224,13 @@ def require_space(folder: Path, needed: int) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
-    if needed > free:
+    if not has_space(folder, needed):
         raise disk_full(folder, needed, f"{free / 2**20:,.0f} MiB are free")
+
+
+def has_space(folder: Path, needed: int) -> bool:
+    """Whether so many bytes fit in the folder's disk."""
+    return needed <= shutil.disk_usage(folder).free
 
 
 def disk_full(folder: Path, needed: int, said: str) -> SetupError:

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from filon.engines.base import Kind
 from filon.engines.kinds import is_free_text
@@ -76,11 +77,8 @@ def date_format(counts: Counter[str], total: int) -> str | None:
     some = next(iter(counts))
     if not any(char.isdigit() for char in some) or len(some) > 24 or len(some) < 6:
         return None
-    for day in DAYS:
-        for time in TIMES:
-            if _share(counts, total, lambda value, form=day + time: _fits(value, form)) >= MOSTLY:
-                return day + time
-    return None
+    forms = (day + time for day in DAYS for time in TIMES)
+    return next((form for form in forms if _share(counts, total, partial(_fits, form)) >= MOSTLY), None)
 
 
 def _share(counts: Counter[str], total: int, fits: Callable[[str], bool]) -> float:
@@ -102,7 +100,7 @@ def _is_iso(value: str) -> bool:
     return True
 
 
-def _fits(value: str, form: str) -> bool:
+def _fits(form: str, value: str) -> bool:
     try:
         dt.datetime.strptime(value, form)
     except ValueError:

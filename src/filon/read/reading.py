@@ -88,8 +88,8 @@ def look(settings: DataSettings, base: Path, listen: Listen = silence) -> Source
             f"{len(files)} file{'s' * (len(files) > 1)} of 0 bytes",
             "point data.source at a file with data",
         )
-    kinds_found = {parquet.is_parquet(piece(full[0], 0, 4))}
-    return _look_parquet(full, settings, origin) if kinds_found == {True} else _look_csv(full, settings, origin)
+    seen = _look_parquet if parquet.is_parquet(piece(full[0], 0, 4)) else _look_csv
+    return replace(seen(full, settings, origin), base=str(base))
 
 
 def _look_parquet(files: tuple[File, ...], settings: DataSettings, origin: str) -> Source:

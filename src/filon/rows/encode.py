@@ -73,9 +73,10 @@ def _ranks(texts: pa.Array, categories: tuple[str, ...]) -> np.ndarray:
     """Place of each text among the categories, looked up once per distinct text; NaN where it is none of them. (rows,) float64."""
     coded = texts if pa.types.is_dictionary(texts.type) else texts.dictionary_encode()
     uniques = coded.dictionary.cast(pa.large_string())
-    found = pc.index_in(uniques, value_set=pa.array(categories, pa.large_string()), skip_nulls=True)
-    ranks = np.append(numbers64(found), np.nan)
-    return np.take(ranks, pc.fill_null(coded.indices.cast(pa.int64()), len(uniques)).to_numpy(zero_copy_only=False))
+    places = pc.index_in(uniques, value_set=pa.array(categories, pa.large_string()), skip_nulls=True)
+    ranks = np.append(numbers64(places), np.nan)
+    found: np.ndarray = np.take(ranks, pc.fill_null(coded.indices.cast(pa.int64()), len(uniques)).to_numpy(zero_copy_only=False))
+    return found
 
 
 def label_text(values: pa.Array) -> pa.Array:
@@ -101,4 +102,5 @@ def label_text(values: pa.Array) -> pa.Array:
 def label_number(values: pa.Array, classes: tuple[str, ...]) -> np.ndarray:
     """Class numbers of label cells: (rows,) int32, -1 where missing or not one of the classes."""
     texts = values if is_text(values.type) else label_text(values)
-    return np.nan_to_num(_ranks(texts, classes), nan=-1.0).astype(np.int32)
+    ranks = _ranks(texts, classes)
+    return np.where(np.isnan(ranks), -1.0, ranks).astype(np.int32)

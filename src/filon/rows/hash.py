@@ -179,7 +179,8 @@ def _text_terms(cells: pa.Array, seed: int, *, exact: bool) -> np.ndarray:
     indices = coded.indices
     if indices.null_count:
         indices = pc.fill_null(indices.cast(pa.int64()), len(uniques))
-    return np.take(terms, indices.to_numpy(zero_copy_only=False))
+    found: np.ndarray = np.take(terms, indices.to_numpy(zero_copy_only=False))
+    return found
 
 
 def _whole_texts_as_integers(uniques: pa.Array, bits: np.ndarray) -> None:

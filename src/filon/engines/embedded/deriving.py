@@ -12,14 +12,6 @@ from filon.errors import RecipeError, some
 if TYPE_CHECKING:
     import duckdb
 
-PYTHON = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-"""`module:function`: a Python function from a pyarrow.RecordBatch of the source columns to an array of as many cells."""
-
-
-def is_python(sql: str) -> bool:
-    """Whether a derived column names a Python function."""
-    return PYTHON.fullmatch(sql) is not None
-
 
 def mentions(name: str, source: Source) -> bool:
     """Whether the recipe's SQL may name the column (a word of that name is enough)."""

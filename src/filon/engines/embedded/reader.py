@@ -1,59 +1,61 @@
-"""A table of the embedded engine: a lazy DuckDB view over the files, streamed as typed Arrow batches in a fixed order."""
+"""A table of the embedded engine: lazy, streamed as typed Arrow batches in a fixed order."""
 
-from collections import Counter
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
-from filon.engines.base import Column, Source
-from filon.engines.cast import literal, misfit, quoted, typed
-from filon.engines.embedded.deriving import as_kind, bind, bind_where, is_python, kind_of, mentions, settled
+from filon.engines.base import Source
+from filon.engines.cast import literal, quoted
+from filon.engines.embedded import direct, functions
+from filon.engines.embedded.deriving import bind_where
 from filon.engines.embedded.fetching import localised
 from filon.engines.embedded.session import connect, in_our_words
-from filon.engines.kinds import is_free_text
+from filon.engines.embedded.views import STORED, make_views, misfit_of, scan, stored_of, with_where
+from filon.engines.storage import has_space
 from filon.events import Event, Listen, silence
+from filon.rows.encode import label_text
+from filon.rows.hash import row_hash
 
 if TYPE_CHECKING:
     import duckdb
 
-MISFIT = "misfit:"
-"""Prefix of the columns that hold the text of cells which do not fit their kind (NULL where they do)."""
-
-STORED = "stored:"
-"""Prefix of the source columns as they stand in the files: what is kept beside scores must come out as it went in ("007", not 7.0)."""
+__all__ = ["ROWS", "EmbeddedTable", "misfit_of", "open_table", "stored_of"]
 
 ROWS = 1 << 16
-MAX_LINE = 64 << 20
-LOOK = 4000
-"""Rows of a derived text looked at to tell free text from categories."""
+
+DEFAULT_MEMORY_MIB = 2048
 
 
 class EmbeddedTable:
     """Rows of a source, typed. Nothing is read until rows are asked for.
 
     `source` has the kinds of derived columns settled. `misfits` names the columns in which a cell may not fit its kind: their texts
-    can be asked of `batches` under `misfit_of(name)`.
+    can be asked of `batches` under `misfit_of(name)`, and every source column as it stands in the files under `stored_of(name)`.
     """
 
-    def __init__(self, source: Source, connection: "duckdb.DuckDBPyConnection", scratch: Path, view: str, misfits: tuple[str, ...]) -> None:
-        self._source, self._connection, self._scratch, self._view = source, connection, scratch, view
+    def __init__(
+        self, local: Source, connection: "duckdb.DuckDBPyConnection", scratch: Path, misfits: tuple[str, ...], listen: Listen
+    ) -> None:
+        self._local, self._connection, self._scratch, self._listen = local, connection, scratch, listen
+        self._view, self._passes = "typed", 0
+        self._parquet: Source | None = local if local.format == "parquet" else None
         self.misfits = misfits
-
-    @property
-    def source(self) -> Source:
-        """Files and columns; the kinds of derived columns are settled."""
-        return self._source
+        self.source = local
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of all columns, the source's first."""
-        return tuple(column.name for column in self._source.columns)
+        return tuple(column.name for column in self.source.columns)
 
     def batches(self, columns: Sequence[str] | None = None, rows_per_batch: int = ROWS) -> Iterator[pa.RecordBatch]:
         """Typed rows in the order of the files, in bounded memory.
+
+        The second pass over a CSV writes its typed rows to scratch first (see `settle`).
 
         Parameters
         ----------
@@ -64,57 +66,107 @@ class EmbeddedTable:
         ------
         DataError, RecipeError, SetupError : `read.*`, while rows are read
         """
-        names = self.names if columns is None else columns
-        wanted = ", ".join(quoted(name) for name in names)
-        view = "typed" if any(name.startswith(STORED) for name in names) else self._view
-        with in_our_words(self._source, self._scratch):
-            cursor = self._connection.cursor()
-            reader = cursor.sql(f"SELECT {wanted or '1'} FROM {view}").to_arrow_reader(rows_per_batch)
-            for batch in reader:
+        names = self.names if columns is None else tuple(columns)
+        as_stored = any(name.startswith(STORED) for name in names)
+        self._passes += not as_stored
+        if self._passes > 1 and not as_stored:
+            self.settle()
+        with in_our_words(self.source, self._scratch):
+            plain = None if self._parquet is None else direct.plain(self._parquet, names)
+            if plain is not None and self._parquet is not None:
+                yield from direct.stream(self._parquet, plain, rows_per_batch)
+                return
+            view = "typed" if as_stored else self._view
+            wanted = ", ".join(quoted(name) for name in names) or "1"
+            for batch in self._connection.cursor().sql(f"SELECT {wanted} FROM {view}").to_arrow_reader(rows_per_batch):
                 if batch.num_rows:
                     yield batch
 
     def rows(self) -> int:
         """Number of rows (for Parquet without a filter, from the footers alone)."""
-        with in_our_words(self._source, self._scratch):
+        with in_our_words(self.source, self._scratch):
             found = self._connection.cursor().execute(f"SELECT count(*) FROM {self._view}").fetchone()
         return int(found[0]) if found else 0
 
-    def settle(self, listen: Listen = silence) -> None:
-        """Write a CSV's typed rows to scratch once, so that later passes need not parse it again; Parquet stays as it is."""
+    def settle(self) -> None:
+        """Write a CSV's typed rows to scratch once, so that later passes need not parse it again; Parquet stays as it is.
+
+        Where the disk has no room for it, later passes parse again.
+        """
         target = self._scratch / "typed.parquet"
-        if self._source.format == "parquet" or target.exists():
+        if (
+            self._parquet is not None
+            or self._view != "typed"
+            or not has_space(self._scratch, sum(file.size_bytes for file in self.source.files))
+        ):
             return
-        listen(Event(stage="read", text="typing the rows of the CSV, once for all passes"))
-        with in_our_words(self._source, self._scratch):
-            names = ", ".join(quoted(name) for name in (*self.names, *(misfit_of(name) for name in self.misfits)))
-            rows = f"SELECT {names} FROM {self._view}"
-            self._connection.execute(f"COPY ({rows}) TO {literal(str(target))} (FORMAT parquet, COMPRESSION lz4_raw)")
-            self._connection.execute(f"CREATE OR REPLACE VIEW settled AS SELECT * FROM read_parquet({literal(str(target))})")
+        self._listen(Event(stage="read", text="typing the rows of the CSV, once for all later passes"))
+        names = (*self.names, *(misfit_of(name) for name in self.misfits))
+        with in_our_words(self.source, self._scratch):
+            shown = ", ".join(quoted(name) for name in names)
+            self._connection.execute(
+                f"COPY (SELECT {shown} FROM {self._view}) TO {literal(str(target))} (FORMAT parquet, COMPRESSION lz4_raw)"
+            )
+            self._connection.execute(f"CREATE VIEW settled AS SELECT * FROM read_parquet({literal(str(target))})")
         self._view = "settled"
+
+    def sample(self, most: int, per_class: int = 0) -> pa.Table:
+        """At most `most` rows with the lowest row hashes, and at least `per_class` of each class where there are that many.
+
+        Returns
+        -------
+        all columns typed, in the order of the hashes
+        """
+        columns = self.source.columns
+        features = [one.name for one in columns if one.role == "feature" and one.kind in ("number", "boolean", "category")]
+        label = next(iter(self.source.names("label")), None)
+        kept = _Lowest(most, per_class)
+        for batch in self.batches():
+            texts = None if label is None else label_text(batch.column(batch.schema.get_field_index(label)))
+            kept.add(batch, row_hash(batch, features), texts)
+        return kept.table(self.names)
 
     def close(self) -> None:
         """Free the connection; the scratch folder is the engine's to remove."""
         self._connection.close()
 
 
-def misfit_of(name: str) -> str:
-    """Name under which `EmbeddedTable.batches` gives the texts that do not fit the column of that name."""
-    return MISFIT + name
+class _Lowest:
+    """Rows with the lowest hashes of all batches, and of each class."""
+
+    def __init__(self, most: int, per_class: int) -> None:
+        self.most, self.per_class = most, per_class
+        self.rows: pa.Table | None = None
+        self.hashes = np.empty(0, np.uint64)
+        self.classes: list[str | None] = []
+
+    def add(self, batch: pa.RecordBatch, hashes: np.ndarray, classes: pa.Array | None) -> None:
+        """Take in some rows and let go of what is not among the lowest."""
+        fresh = pa.Table.from_batches([batch])
+        every = fresh if self.rows is None else pa.concat_tables([self.rows, fresh])
+        keys = np.concatenate([self.hashes, hashes])
+        texts = self.classes + ([None] * len(hashes) if classes is None else classes.to_pylist())
+        order = np.argsort(keys, kind="stable")
+        seen: dict[str | None, int] = {}
+        chosen = []
+        for rank, place in enumerate(order):
+            seen[texts[place]] = seen.get(texts[place], 0) + 1
+            if rank < self.most or (texts[place] is not None and seen[texts[place]] <= self.per_class):
+                chosen.append(int(place))
+        self.rows, self.hashes, self.classes = every.take(pa.array(chosen, pa.int64())), keys[chosen], [texts[place] for place in chosen]
+
+    def table(self, names: Sequence[str]) -> pa.Table:
+        """The rows kept (an empty table without types when there were none)."""
+        return pa.table({name: pa.nulls(0) for name in names}) if self.rows is None else self.rows.combine_chunks()
 
 
-def stored_of(name: str) -> str:
-    """Name under which `EmbeddedTable.batches` gives a source column as it stands in the files (CSV: text)."""
-    return STORED + name
-
-
-def open_table(source: Source, scratch: Path, threads: int = 2, memory_mib: int = 2048, listen: Listen = silence) -> EmbeddedTable:
+def open_table(source: Source, scratch: Path, threads: int = 2, memory_mib: int = 0, listen: Listen = silence) -> EmbeddedTable:
     """A lazy table over the source's files.
 
     Parameters
     ----------
-    scratch : a folder of this table's own, for copies and spills
-    memory_mib : most that DuckDB may hold
+    scratch : a folder in which the table makes one of its own, for copies and spills
+    memory_mib : most that queries may hold, 0 for a default
 
     Raises
     ------
@@ -122,83 +174,46 @@ def open_table(source: Source, scratch: Path, threads: int = 2, memory_mib: int 
     SetupError, DataError : while files are copied
     """
     scratch.mkdir(parents=True, exist_ok=True)
-    local = localised(source, scratch, listen)
-    connection = connect(scratch, threads, memory_mib)
-    with in_our_words(source, scratch):
-        connection.execute(f"CREATE VIEW raw AS SELECT * FROM {_scan(local)}")
-    columns, misfits = _views(connection, local, scratch)
-    return EmbeddedTable(replace(source, columns=columns), connection, scratch, "typed", misfits)
+    folder = Path(tempfile.mkdtemp(prefix="table-", dir=scratch))
+    local = localised(source, folder, listen)
+    connection = connect(folder, threads, memory_mib or DEFAULT_MEMORY_MIB)
+    with in_our_words(source, folder):
+        connection.execute(f"CREATE VIEW raw AS SELECT * FROM {scan(local)}")
+        columns, misfits = make_views(connection, local, folder)
+    local = replace(local, columns=columns)
+    if any(functions.is_python(column.sql) for column in columns):
+        local = _with_functions(connection, local, misfits, folder)
+    table = EmbeddedTable(local, connection, folder, misfits, listen)
+    table.source = replace(source, columns=local.columns)
+    return table
 
 
-def _scan(source: Source) -> str:
-    """The table function that reads the files, CSV cells as text."""
-    paths = "[" + ", ".join(literal(file.path) for file in source.files) + "]"
-    hive = f", hive_partitioning = {'true' if source.files[0].partition else 'false'}, hive_types_autocast = false"
-    if source.format == "parquet":
-        return f"read_parquet({paths}{hive}{', union_by_name = true' if len(source.files) > 1 else ''})"
-    dialect = source.dialect
-    assert dialect is not None
-    inside = {name for name, _value in source.files[0].partition}
-    stored = [column.name for column in source.columns if not column.sql and column.name not in inside]
-    names = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in stored)
-    options = {
-        "columns": "{" + names + "}",
-        "header": "true" if dialect.header else "false",
-        "delim": literal(dialect.separator),
-        "quote": literal(dialect.quote),
-        "escape": literal(dialect.quote),
-        "compression": literal(dialect.compression or "none"),
-        "max_line_size": str(MAX_LINE),
-        "auto_detect": "false",
-    }
-    return f"read_csv({paths}, {', '.join(f'{key} = {value}' for key, value in options.items())}{hive})"
+def _with_functions(connection: "duckdb.DuckDBPyConnection", local: Source, misfits: tuple[str, ...], folder: Path) -> Source:
+    """Run the Python functions once over all rows, into scratch, and put the view `typed` over that."""
+    import pyarrow.parquet as pq
 
-
-def _views(connection: "duckdb.DuckDBPyConnection", source: Source, scratch: Path) -> tuple[tuple[Column, ...], tuple[str, ...]]:
-    """Make the view `typed` over `raw`; the columns with settled kinds, and the names that may hold misfits."""
-    plain = [column for column in source.columns if not column.sql]
-    derived = [column for column in source.columns if column.sql]
-    whole = {column.name for column in plain if column.whole and mentions(column.name, source)}
-    cells = [f"{_seen(column, source, whole)} AS {quoted(column.name)}" for column in plain]
-    misfits = tuple(column.name for column in plain if misfit(column, source.dialect) != "FALSE")
-    odd = [
-        f"CASE WHEN {misfit(c, source.dialect)} THEN {quoted(c.name)} ELSE NULL END AS {quoted(misfit_of(c.name))}"
-        for c in plain
-        if c.name in misfits
-    ]
-    stored = [f"{quoted(column.name)} AS {quoted(stored_of(column.name))}" for column in plain]
-    connection.execute(f"CREATE VIEW cells AS SELECT {', '.join([*cells, *odd, *stored])} FROM raw")
-    names = [column.name for column in plain]
-    types = {column.name: bind(connection, column, "cells", names) for column in derived if not is_python(column.sql)}
-    added = [f"(\n{column.sql}\n) AS {quoted(column.name)}" for column in derived if column.name in types]
-    connection.execute(f"CREATE VIEW derived AS SELECT {', '.join(['*', *added])} FROM cells")
-    derived = [_settle(connection, column, types[column.name], source, scratch) for column in derived if column.name in types]
-    if source.where:
-        bind_where(connection, source.where, "derived", names)
-    shown = [f"CAST({quoted(c.name)} AS DOUBLE) AS {quoted(c.name)}" if c.name in whole else quoted(c.name) for c in plain]
-    shown += [f"{as_kind(column, types[column.name])} AS {quoted(column.name)}" for column in derived]
-    shown += [quoted(misfit_of(name)) for name in misfits] + [quoted(stored_of(column.name)) for column in plain]
-    where = f" WHERE (\n{source.where}\n)" if source.where else ""
-    connection.execute(f"CREATE VIEW typed AS SELECT {', '.join(shown)} FROM derived{where}")
-    return (*plain, *derived), misfits
-
-
-def _seen(column: Column, source: Source, whole: set[str]) -> str:
-    """The typed cell; a whole number that the recipe's SQL names is a BIGINT there, and one with decimals an error, not a silent loss."""
-    cell = typed(column, source.dialect)
-    if column.name not in whole:
-        return cell
-    said = literal(f'filon: "{column.name}" is not whole')
-    return f"CASE WHEN ({cell}) IS NULL OR ({cell}) = floor({cell}) THEN CAST({cell} AS BIGINT) ELSE error({said}) END"
-
-
-def _settle(connection: "duckdb.DuckDBPyConnection", column: Column, sql_type: str, source: Source, scratch: Path) -> Column:
-    """A derived column with its kind: declared, or of DuckDB's type and (texts) of the first rows."""
-    if column.stored:
-        return settled(column, column.kind, sql_type)
-    kind = kind_of(sql_type)
-    if kind == "category":
-        with in_our_words(source, scratch):
-            cells = connection.execute(f"SELECT {quoted(column.name)} FROM derived LIMIT {LOOK}").fetchall()
-        kind = "text" if is_free_text(Counter(str(cell[0]) for cell in cells if cell[0] is not None)) else "category"
-    return settled(column, kind, sql_type)
+    plain = [column for column in local.columns if not column.sql]
+    of_sql = [column for column in local.columns if column.sql and not functions.is_python(column.sql)]
+    names = [column.name for column in (*plain, *of_sql)] + [misfit_of(name) for name in misfits] + [stored_of(one.name) for one in plain]
+    wanted = ", ".join(quoted(name) for name in names)
+    target = folder / "functions.parquet"
+    writer = None
+    columns = local.columns
+    with in_our_words(local, folder):
+        for batch in connection.cursor().sql(f"SELECT {wanted} FROM typed").to_arrow_reader(ROWS):
+            seen = batch.select([column.name for column in plain])
+            if writer is None:
+                columns = tuple(functions.settle(one, seen, local.base) if functions.is_python(one.sql) else one for one in columns)
+            whole = functions.apply(seen, columns, local.base)
+            added = [name for name in whole.schema.names if name not in seen.schema.names]
+            rows = pa.RecordBatch.from_arrays([*batch.columns, *(whole.column(name) for name in added)], names=[*names, *added])
+            writer = writer or pq.ParquetWriter(target, rows.schema, compression="lz4")
+            writer.write_batch(rows)
+        if writer is None:
+            return local
+        writer.close()
+        connection.execute(f"CREATE VIEW calculated AS SELECT * FROM read_parquet({literal(str(target))})")
+        if local.where:
+            bind_where(connection, local.where, "calculated", [column.name for column in columns])
+        connection.execute(f"CREATE OR REPLACE VIEW typed AS SELECT * FROM calculated{with_where(local)}")
+    return replace(local, columns=columns)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from filon.engines.base import Source
 from filon.engines.storage import disk_full
-from filon.errors import DataError, EngineError, FilonError, SetupError
+from filon.errors import DataError, EngineError, FilonError, RecipeError, SetupError
 
 if TYPE_CHECKING:
     import duckdb
@@ -40,12 +40,13 @@ def connect(scratch: Path, threads: int, memory_mib: int) -> "duckdb.DuckDBPyCon
 def in_our_words(source: Source, scratch: Path) -> Iterator[None]:
     """Translate what DuckDB raises while rows are read."""
     import duckdb
+    import pyarrow as pa
 
     try:
         yield
     except FilonError:
         raise
-    except duckdb.Error as exc:
+    except (duckdb.Error, pa.ArrowException, OSError) as exc:  # a query's stream raises Arrow's errors
         raise translated(exc, source, scratch) from exc
 
 
@@ -53,6 +54,8 @@ def translated(exc: Exception, source: Source, scratch: Path) -> FilonError:
     """A coded error for what DuckDB raised while it read `source`."""
     said = str(exc)
     low = said.lower()
+    if (found := _of_sql(said, source)) is not None:
+        return found
     line = re.search(r"CSV Error on Line: (\d+)", said)
     where = f"line {int(line[1]):,}" if line else "some line"
     file = re.search(r"^\s*file = (.+)$", said, re.MULTILINE)
@@ -115,6 +118,23 @@ def translated(exc: Exception, source: Source, scratch: Path) -> FilonError:
             "read.csv-damaged", f"{source.origin} cannot be read as CSV", f"{where} of {name}: {_first(said.split(chr(10), 2)[-1])}", fix
         )
     return EngineError("read.failed", f"{source.origin} could not be read", _first(said), "run with --debug and look at the file")
+
+
+def _of_sql(said: str, source: Source) -> FilonError | None:
+    """The error of an expression of the recipe that failed on some row, if it is one."""
+    whole = re.search(r"filon: \"(.+)\" is not whole", said)
+    if whole:
+        return RecipeError(
+            "read.derive-not-whole",
+            f'the column "{whole[1]}" was taken for whole numbers, and some cell has decimals',
+            "the cells sampled had none, so the recipe's SQL sees a BIGINT",
+            f"declare it: [data.columns] {whole[1]!r} = 'number'",
+        )
+    written = source.where or any(column.sql for column in source.columns)
+    if written and re.search(r"(Conversion|Out of Range|Invalid Input) Error", said) and "CSV Error" not in said:
+        fix = "use a form that gives NULL instead: TRY_CAST(x AS DOUBLE), try_strptime(x, '%d/%m/%Y'), CASE WHEN ..."
+        return RecipeError("read.derive-failed", "an expression of data.derive or data.where failed on some row", _first(said), fix)
+    return None
 
 
 def _first(said: str) -> str:
