@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from filon.engines.base import Column, Source
 from filon.engines.cast import quoted
-from filon.engines.embedded.reader import _views
 from filon.engines.embedded.session import connect, in_our_words
+from filon.engines.embedded.views import make_views
 
 if TYPE_CHECKING:
     import duckdb
@@ -63,7 +63,7 @@ class Deriver:
         if key not in self._open:
             connection = connect(scratch, 1, MEMORY_MIB)
             connection.register("raw", batch)
-            _views(connection, source, scratch)
+            make_views(connection, source, scratch)
             self._open[key] = connection
         return self._open[key]
 
