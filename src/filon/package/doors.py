@@ -40,9 +40,10 @@ def engine_door(engine: Engine, rows: pa.Table, bundle: "Bundle", scratch: Path)
         origin="golden rows",
     )
     table = engine.read(source)
-    engine.write(
-        engine.score(table, bundle.ensemble, bundle.encoding, bundle.threshold), Sink(path=str(out), format="parquet", keep=(ROW,))
-    )
+    sink = Sink(path=str(out), format="parquet", keep=(ROW,), rejects=str(scratch / "rejected.parquet"))
+    written = engine.write(engine.score(table, bundle.ensemble, bundle.encoding, bundle.threshold), sink)
+    if written.rejected:
+        raise _disagree(f"the {engine.name} engine", f"it rejected {written.rejected} golden rows: {dict(written.reasons)}")
     scored = pq.read_table(out, partitioning=None).sort_by(ROW)
     return probabilities(scored, len(bundle.classes))
 
