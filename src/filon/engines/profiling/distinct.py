@@ -6,8 +6,11 @@ import pyarrow.compute as pc
 
 from filon.rows.hash import mix, text_hashes
 
-MOST = 100_000
-"""Smallest hashes kept: exact up to here, above it the k-th smallest estimates the rest within about 1 / sqrt(k) = 0.3 %."""
+EXACT = 100_000
+"""Distinct values counted exactly; above, only so many smallest hashes are kept as follow."""
+
+KEPT = 32_768
+"""Hashes kept of a column with more values: the estimate is then within 2 % (3.6 standard errors of 1 / sqrt(k))."""
 
 FULL = 2.0**64
 FEW = 0.25
@@ -15,7 +18,7 @@ FEW = 0.25
 
 
 class Distinct:
-    """The k smallest hashes of the values seen. It can be merged, and does not depend on order.
+    """The hashes of the values seen, or the smallest ones of them. It can be merged, and does not depend on order.
 
     Source: Bar-Yossef et al. (2002), "Counting distinct elements in a data stream", doi:10.1007/3-540-45726-7_1
     """
@@ -33,7 +36,9 @@ class Distinct:
         """(n,) float64 without NaN."""
         values = values + 0.0  # -0.0 is 0.0
         if self._few and len(values):
-            unique = pc.unique(pa.array(values)).to_numpy(zero_copy_only=False)
+            # Not pa.array, which would import pandas
+            cells = pa.Array.from_buffers(pa.float64(), len(values), [None, pa.py_buffer(values)])
+            unique = pc.unique(cells).to_numpy(zero_copy_only=False)
             self._few = len(unique) < FEW * len(values)
             values = unique
         self._add(mix(values.view(np.uint64)))
@@ -44,14 +49,17 @@ class Distinct:
 
     def merge(self, other: "Distinct") -> None:
         """Take in what another part of the table saw."""
-        self._add(other._settled())
+        theirs = other._settled()
+        if other._limit is not None and (self._limit is None or other._limit < self._limit):
+            self._settled()
+            self._limit = other._limit
+            self._kept = self._kept[self._kept < self._limit]
+        self._add(theirs)
 
     def count(self) -> int:
         """Distinct values seen."""
         kept = self._settled()
-        if len(kept) < MOST:
-            return len(kept)
-        return round((MOST - 1) / (float(kept[MOST - 1]) / FULL))
+        return len(kept) if self._limit is None else round(len(kept) / (float(self._limit) / FULL))
 
     def _add(self, hashes: np.ndarray) -> None:
         if self._limit is not None:
@@ -60,13 +68,15 @@ class Distinct:
             return
         self._waiting.append(hashes)
         self._waiting_size += len(hashes)
-        if self._waiting_size > MOST:
+        if self._waiting_size > (EXACT if self._limit is None else KEPT):
             self._settled()
 
     def _settled(self) -> np.ndarray:
         if self._waiting:
-            self._kept = np.unique(np.concatenate([self._kept, *self._waiting]))[:MOST]
+            every = np.sort(np.concatenate([self._kept, *self._waiting]))  # np.unique hashes, which takes ten times as long here
+            self._kept = every[np.append(True, every[1:] != every[:-1])]
             self._waiting, self._waiting_size = [], 0
-            if len(self._kept) == MOST:
-                self._limit = self._kept[-1]
+            if len(self._kept) > (EXACT if self._limit is None else 2 * KEPT):
+                self._limit = self._kept[KEPT]
+                self._kept = self._kept[:KEPT]
         return self._kept

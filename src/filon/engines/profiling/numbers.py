@@ -6,7 +6,7 @@ import numpy as np
 
 from filon.engines.base import Histogram, TopValue
 from filon.engines.profiling.distinct import Distinct
-from filon.engines.profiling.ranking import cross_fitted, sorted_area
+from filon.engines.profiling.ranking import cross_fitted, ordered_area
 
 BINS = 24
 """Bars of a histogram: enough to show two humps in a figure as wide as a thumb."""
@@ -111,25 +111,32 @@ class Numbers:
 class Sorted:
     """A column's sample in ascending order, with classes and halves: what quantiles, bars and ranking are made of."""
 
-    __slots__ = ("classes", "counts", "each", "missing", "starts", "values")
+    __slots__ = ("cells", "counts", "each", "missing", "runs", "starts", "values", "width")
 
-    def __init__(self, values: np.ndarray, classes: np.ndarray, halves: np.ndarray, width: int) -> None:
-        """Values (n,), NaN and infinities are missing; classes (n,) int below `width`, 0 for no label; halves (n,) 0 or 1."""
+    def __init__(self, values: np.ndarray, cells: np.ndarray, width: int) -> None:
+        """Values (n,) float32 or float64, not finite is missing; cells (n,) int64 are half * width + class, class 0 for no label."""
         here = np.isfinite(values)
-        cells = halves * width + classes
-        self.missing = np.bincount(cells[~here], minlength=2 * width).reshape(2, width)
-        order = np.argsort(values[here], kind="stable")
-        self.values = values[here][order]
-        self.classes = classes[here][order]
+        self.missing = np.zeros((2, width), np.int64)
+        self.width = width
+        if not here.all():
+            self.missing = np.bincount(cells[~here], minlength=2 * width).reshape(2, width)
+            values, cells = values[here], cells[here]
+        self.values, self.cells = _ordered(values, cells)
         changes = np.flatnonzero(self.values[1:] != self.values[:-1]) + 1
-        starts = np.r_[0, changes] if len(self.values) else np.empty(0, np.int64)
+        self.runs = starts = np.append(0, changes) if len(self.values) else np.empty(0, np.int64)
         self.each = len(starts) <= TELLING_BINS  # whether each group below is one value
         if not self.each:
             wanted = np.arange(TELLING_BINS) * len(self.values) // TELLING_BINS
-            starts = np.unique(starts[np.searchsorted(starts, wanted, side="right") - 1])
+            chosen = np.searchsorted(starts, wanted, side="right") - 1
+            starts = starts[chosen[np.append(True, chosen[1:] != chosen[:-1])]]
         self.starts = starts
+        self.counts = self._by_group(starts).reshape(len(starts), 2, width)
+
+    def _by_group(self, starts: np.ndarray) -> np.ndarray:
+        """Rows by group of consecutive values and by cell: (groups, 2 * width)."""
+        wide = 2 * self.width
         group = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(self.values))))
-        self.counts = np.bincount(group * 2 * width + cells[here][order], minlength=len(starts) * 2 * width).reshape(len(starts), 2, width)
+        return np.bincount(group * wide + self.cells, minlength=len(starts) * wide).reshape(len(starts), wide)
 
     def quantiles(self) -> tuple[float, ...]:
         """At 0, .05, .25, .5, .75, .95 and 1, by linear interpolation."""
@@ -142,22 +149,22 @@ class Sorted:
         below, above = self.values[low].astype(np.float64), self.values[high].astype(np.float64)
         return tuple(float(value) for value in below * (1 - part) + above * part)
 
-    def ranking(self, positive: int, width: int) -> tuple[float | None, float | None]:
+    def ranking(self, positive: int) -> tuple[float | None, float | None]:
         """Area of the column alone and the share of rows whose class it tells (see `ColumnProfile`)."""
-        labelled = self.classes > 0
-        if not labelled.any():
-            return None, None
-        values, hits = self.values[labelled], self.classes[labelled] == positive
-        starts = np.r_[0, np.flatnonzero(values[1:] != values[:-1]) + 1]
-        rows = np.diff(np.append(starts, len(values))).astype(np.float64)
-        positives = np.add.reduceat(hits.astype(np.float64), starts)
+        classes = self.cells % self.width
+        rows, positives = self._sums(classes > 0), self._sums(classes == positive)
         missing = self.missing[:, 1:].sum(axis=0).astype(np.float64)
-        plain = sorted_area(positives, rows - positives, (missing[positive - 1], missing.sum() - missing[positive - 1]))
-        if plain is None or width < 3:
+        plain = ordered_area(positives, rows - positives, (missing[positive - 1], missing.sum() - missing[positive - 1]))
+        if plain is None:
             return None, None
-        counts = np.concatenate([self.counts, self.missing[None]])[:, :, 1:]
-        binned, told = cross_fitted(counts, positive - 1)
+        binned, told = cross_fitted(np.concatenate([self.counts, self.missing[None]])[:, :, 1:], positive - 1)
         return max(plain, binned or 0.0), told
+
+    def _sums(self, chosen: np.ndarray) -> np.ndarray:
+        """Chosen rows by distinct value: (runs,) float64."""
+        so_far = np.append(0, np.cumsum(chosen))
+        sums: np.ndarray = np.diff(so_far[np.append(self.runs, len(chosen))]).astype(np.float64)
+        return sums
 
     def top(self, order: np.ndarray, share: float) -> tuple[TopValue, ...]:
         """Values with their rows by class, most frequent first; none when there are too many to list."""
@@ -179,12 +186,24 @@ class Sorted:
         if not len(self.values):
             return None
         edges = _edges(self.values, minimum, maximum, integer=integer)
-        counts = np.zeros((len(edges) - 1, len(order)), np.int64)
-        bar = np.clip(np.searchsorted(edges, self.values, side="right") - 1, 0, len(edges) - 2)
-        for place, number in enumerate(order):
-            counts[:, place] = np.bincount(bar[self.classes == number], minlength=len(edges) - 1)
+        starts = np.append(0, np.searchsorted(self.values, edges[1:-1], side="left"))
+        by_cell = self._by_group(starts)
+        counts = (by_cell[:, : self.width] + by_cell[:, self.width :])[:, order]
         scaled = np.rint(counts / share).astype(np.int64)
         return Histogram(edges=tuple(float(edge) for edge in edges), counts=tuple(tuple(int(n) for n in row) for row in scaled))
+
+
+def _ordered(values: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values in ascending order, each with its cell."""
+    if values.dtype != np.float32:
+        order = np.argsort(values)
+        return values[order], cells[order]
+    # The float's bits, made to sort as integers, and the cell in one word: sorting words beats sorting places by two
+    bits = (values + np.float32(0.0)).view(np.int32)
+    words = ((bits ^ ((bits >> 31) & 0x7FFFFFFF)).astype(np.int64) << 32) | cells
+    words.sort()
+    bits = (words >> 32).astype(np.int32)
+    return (bits ^ ((bits >> 31) & 0x7FFFFFFF)).view(np.float32), words & 0xFFFFFFFF
 
 
 def _edges(values: np.ndarray, minimum: float, maximum: float, *, integer: bool) -> np.ndarray:

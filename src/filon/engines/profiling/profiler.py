@@ -125,7 +125,7 @@ class Profiler:
 class _View:
     """What every column's summary needs of the whole: the classes' order, the positive one, the sample's share of the rows."""
 
-    __slots__ = ("halves", "order", "positive", "share", "width")
+    __slots__ = ("cells", "order", "positive", "share", "width")
 
     def __init__(self, of: Profiler, ranked: list[tuple[str, int]]) -> None:
         numbers = [of.labels.numbers[text] for text, _ in ranked]
@@ -133,7 +133,7 @@ class _View:
         self.width = of._width
         # One class against the rest needs few classes, all told apart; of two either will do, of many the largest has most to say
         self.positive = numbers[0] if 2 <= len(numbers) <= MOST_CLASSES else 0
-        self.halves = of.sample.halves
+        self.cells = of.sample.halves * self.width + of.sample.classes
         self.share = len(of.sample.classes) / of.rows if of.rows else 1.0
 
 
@@ -165,10 +165,10 @@ def _column(of: Profiler, column: Column, view: _View) -> ColumnProfile:
 
 
 def _number(of: Profiler, column: Column, numbers: Numbers, view: _View) -> ColumnProfile:
-    ranks = Sorted(numbers.sample(), of.sample.classes, view.halves, view.width)
+    ranks = Sorted(numbers.sample(), view.cells, view.width)
     numbers.kept = []
     some = numbers.finite > 0
-    auc, told = ranks.ranking(view.positive, view.width) if view.positive and column.role != "label" else (None, None)
+    auc, told = ranks.ranking(view.positive) if view.positive and column.role != "label" else (None, None)
     quantiles = ranks.quantiles()
     if quantiles:
         quantiles = (numbers.minimum, *quantiles[1:-1], numbers.maximum)

@@ -30,7 +30,7 @@ def area(scores: np.ndarray, positives: np.ndarray, negatives: np.ndarray) -> fl
     return float((up * (below + down / 2)).sum() / (all_positives * all_negatives))
 
 
-def sorted_area(positives: np.ndarray, negatives: np.ndarray, missing: tuple[float, float]) -> float | None:
+def ordered_area(positives: np.ndarray, negatives: np.ndarray, missing: tuple[float, float]) -> float | None:
     """The best areaUnderROC of a number as it stands: either direction, missing cells below or above all others.
 
     Parameters
@@ -38,16 +38,13 @@ def sorted_area(positives: np.ndarray, negatives: np.ndarray, missing: tuple[flo
     positives, negatives : (distinct values,) float64 counts in ascending order of the value
     missing : positives and negatives among the missing cells
     """
-    best: float | None = None
-    for order in (
-        (np.r_[missing[0], positives], np.r_[missing[1], negatives]),
-        (np.r_[positives, missing[0]], np.r_[negatives, missing[1]]),
-    ):
-        found = area(np.arange(len(order[0]), dtype=np.float64), *order)
-        if found is None:
-            return None
-        best = max(best or 0.0, found, 1.0 - found)
-    return best
+    up, down = float(positives.sum()), float(negatives.sum())
+    pairs = (up + missing[0]) * (down + missing[1])
+    if not pairs:
+        return None
+    core = float((positives * (np.cumsum(negatives) - negatives / 2)).sum()) + missing[0] * missing[1] / 2
+    below, above = (core + up * missing[1]) / pairs, (core + missing[0] * down) / pairs
+    return max(below, 1 - below, above, 1 - above)
 
 
 def cross_fitted(counts: np.ndarray, positive: int) -> tuple[float | None, float | None]:
