@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 from filon.errors import RecipeError
 from filon.events import Event, Listen, silence
 from filon.recipe import RecipeFile, load_recipe, recipe_from, to_toml
-from filon.runs import RunFolder, create_run, list_runs, read_json, resume_run
+from filon.runs import RunFolder, create_run, list_runs, read_json, resume_run, write_atomic
 
 if TYPE_CHECKING:
-    from filon.check.cost import Cost
-    from filon.check.records import Checked
+    from filon.check.records import Checked, Cost
     from filon.engines.base import Engine, Written
     from filon.package import Bundle
 
@@ -172,19 +171,24 @@ def check(
 ) -> Looked:
     """The effective recipe, the schema, the findings and the cost; trains nothing and leaves nothing (but the page asked for as `html`)."""
     from filon import pipeline
+    from filon.check.cost import cost
+    from filon.check.writing import profile_page
+    from filon.read import read
 
     file = _recipe(recipe, sets)
     with _scratch() as scratch, _engine(engine, scratch, threads, memory_mib, listen) as computing:
-        _, checked, cost = pipeline.look(file, computing, listen)
-    if html is not None:
-        pipeline.write_profile(Path(html), file, checked)
+        table = computing.read(read(file.recipe.data, file.base, listen))
+        checked = pipeline.look(file, table, computing, listen)
     effective = file.recipe
+    estimate = cost(checked, train_share=effective.split.train, valid_share=effective.split.valid, trial_rows=effective.search.rows)
+    if html is not None:
+        write_atomic(Path(html), profile_page(checked, effective.name, effective.evaluate.lang))
     return Looked(
         recipe=effective.model_dump(mode="json"),
         recipe_toml=to_toml(effective),
         checked=checked,
-        cost=cost,
-        cost_lines=pipeline.cost_lines(cost),
+        cost=estimate,
+        cost_lines=_cost_lines(estimate),
     )
 
 
@@ -271,8 +275,6 @@ def init(
         )
     with _scratch() as scratch, _engine("embedded", scratch, None, None, listen) as computing:
         text, chosen, notes = pipeline.guess_recipe(path.parent, data, label, name, lang, computing, listen)
-    from filon.runs import write_atomic
-
     write_atomic(path, text)
     return Made(path=path, label=chosen, notes=tuple(notes))
 
@@ -304,7 +306,7 @@ def run_rows(root: str | Path) -> list[dict[str, Any]]:
 
     def order(row: dict[str, Any]) -> tuple[str, bool, float]:
         value = row["test"]
-        sign = -1.0 if value is None or not row["metric"] or better(row["metric"]) > 0 else 1.0
+        sign = -1.0 if value is None or not row["metric"] or better(row["metric"]) == "higher" else 1.0
         return (row["name"], value is None, sign * (value or 0.0))
 
     return sorted(rows, key=order)
@@ -352,6 +354,20 @@ def _scratch() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _cost_lines(cost: Cost) -> tuple[str, ...]:
+    """What training will need, in words."""
+    verdict = "fits" if cost.fits else "does not fit: the trainer will keep its matrix on disk"
+    return (
+        f"{cost.rows:,} rows x {cost.features:,} features; a trial sees at most {cost.trial_rows:,} rows",
+        f"{_size(cost.encoded_bytes)} on disk while it runs, about {_size(cost.peak_bytes)} of memory ({_size(cost.machine_bytes)} here): {verdict}",
+        "no dollars: it runs on this machine",
+    )
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{count / 2**20:,.0f} MiB"
 
 
 def _told(exc: BaseException) -> dict[str, str]:

@@ -3,7 +3,7 @@
 In the order of a run:
 
 1. `choose_threshold(tally_valid, settings)` : the decision threshold of two classes, on the validation fold.
-2. `measure_importance(ensemble, encoding, engine.sample(fold, settings.shap_rows))` : gain and TreeSHAP, most important first.
+2. `measure_importance(ensemble, encoding, engine.sample(fold, rows_to_explain(ensemble, settings)))` : gain and TreeSHAP, most important first.
 3. `slice_columns(encoding, importances, settings)` : what to slice by; then `engine.tally(scored, by=columns)` opens the rows once.
 4. `examine(tallies, settings, threshold, ...)` : the `Exam`: metrics with intervals, decision, classes, slices.
 5. `summary(exam, context, families, features)` : the dict of metrics/summary.json; `importances_csv(exam)` : feature_importances.csv.
@@ -16,7 +16,7 @@ A `Context` tells what the report says around the exam; whatever it leaves out i
 
 from filon.evaluate.dashboard import FAMILY_NAMES, FamilyResult, evaluation, importances, importances_csv, summary
 from filon.evaluate.exam import examine
-from filon.evaluate.importance import measure_importance, slice_columns
+from filon.evaluate.importance import measure_importance, rows_to_explain, slice_columns
 from filon.evaluate.records import Context, Effect, Exam, Importance, Interval, Slice
 from filon.evaluate.report import headlines, report_files, write_report
 from filon.evaluate.settings import EvaluateSettings
@@ -40,6 +40,7 @@ __all__ = [
     "importances_csv",
     "measure_importance",
     "report_files",
+    "rows_to_explain",
     "slice_columns",
     "summary",
     "write_report",

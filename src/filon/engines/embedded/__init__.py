@@ -18,7 +18,7 @@ from filon.events import Listen, silence
 from filon.rows.encode import Encoding
 from filon.trees import Ensemble
 
-READER_MIB = 1024
+READER_MIB = 2048
 """Most that DuckDB may hold while it streams a table; what needs more goes to scratch."""
 
 
@@ -42,6 +42,7 @@ class EmbeddedEngine:
             ) from exc
         self._made = 0
         self._tables: list[Any] = []
+        self._rows: dict[int, int] = {}  # of the tables above, by identity, once they are known
 
     def __enter__(self) -> "EmbeddedEngine":
         return self
@@ -61,22 +62,27 @@ class EmbeddedEngine:
         """A lazy handle on the source's rows."""
         from filon.engines.embedded.reader import open_table
 
-        # streaming needs little: the rest of the memory is the trainer's
-        share = max(512, min(2048, self.memory_mib // 4)) if self.memory_mib else 2048
-        return open_table(source, scratch=self.folder, threads=self.threads, memory_mib=share, listen=self.listen)
+        # Streaming needs little: the rest of the memory is the trainer's
+        share = max(512, min(READER_MIB, self.memory_mib // 4)) if self.memory_mib else READER_MIB
+        table = open_table(source, scratch=self.folder, threads=self.threads, memory_mib=share, listen=self.listen)
+        self._tables.append(table)
+        return table
 
     def profile(self, table: Any, label: LabelPlan) -> Profile:
         """Everything `check` wants to know."""
         from filon.engines.embedded.profile import profile
 
-        return profile(table, label, threads=self.threads, listen=self.listen)
+        found = profile(table, label, threads=self.threads, listen=self.listen)
+        self._rows[id(table)] = found.rows
+        return found
 
     def split(self, table: Any, plan: SplitPlan) -> EmbeddedFolds:
         """Spool the encoded rows, fold by fold in canonical order."""
-        from filon.engines.embedded.folding import split
+        from filon.engines.embedded.folding import refuse_little_space, split
 
         test = None if plan.test_source is None else self.read(plan.test_source).batches
         folder = self._new_folder("split")
+        refuse_little_space(self._rows.get(id(table), 0), plan, folder)
         try:
             return split(table.batches, plan, folder, test=test, threads=self.threads, listen=self.listen)
         except BaseException:

@@ -1,0 +1,217 @@
+"""The story, read to package, in one function; a killed run goes on where it stopped (laws 3, 6 and 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from filon import evaluate as judge
+from filon.check import check
+from filon.engines.base import LabelPlan
+from filon.events import Event, Listen
+from filon.fit import fit
+from filon.package import Contents, package
+from filon.read import read, read_like
+from filon.runs import to_plain, write_atomic
+from filon.search import search
+from filon.split import split
+
+if TYPE_CHECKING:
+    from filon.check.records import Checked
+    from filon.engines.base import Engine, Fitted, Folds, Source, Table
+    from filon.engines.tally import Tally
+    from filon.evaluate import Context
+    from filon.package import Bundle
+    from filon.recipe import RecipeFile
+    from filon.runs import RunFolder
+    from filon.search.records import Choice, TrialRecord
+
+SAMPLE_SEED = 42
+"""Of the bootstrap: intervals of the same tally are the same in every run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """Who takes part in one run: the recipe, its folder, the engine and whoever listens."""
+
+    file: RecipeFile
+    folder: RunFolder
+    engine: Engine
+    listen: Listen
+
+    def tell(self, stage: str, text: str) -> None:
+        """Say that a stage begins."""
+        self.listen(Event(stage=stage, text=text))
+
+
+def run(story: Story) -> Bundle | None:
+    """Carry one table from its source to a sealed bundle; None when a blocker stopped it."""
+    recipe, folder, engine = story.file.recipe, story.folder, story.engine
+    with folder.stage("read"):
+        table = engine.read(read(recipe.data, story.file.base, story.listen))
+    with folder.stage("check"):
+        checked = look(story.file, table, engine, story.listen)
+        _keep_findings(story, checked)
+    if checked.blockers:
+        return None
+    with folder.stage("split"):
+        story.tell("split", f"{checked.profile.rows:,} rows to train, valid and test by {recipe.split.by}")
+        test = _test_source(story, checked.source)
+        balance, most = recipe.search.balance, recipe.check.max_categories * 10
+        folds = split(table, checked, recipe.split, recipe.data, balance, engine, test_source=test, max_categories=most)
+        folder.update(folds=folds.info, class_weights=folds.class_weights, features=[one.name for one in folds.encoding.features])
+    with folder.stage("search"):
+        choice = _search(story, folds)
+    with folder.stage("fit"):
+        fitted = fit(folds, choice, engine, story.listen)
+    with folder.stage("evaluate"):
+        context = _evaluate(story, folds, choice, fitted, checked)
+    with folder.stage("package"):
+        story.tell("package", "sealing the bundle: golden rows through every door")
+        return _package(story, table, folds, fitted, checked, context)
+
+
+def look(file: RecipeFile, table: Table, engine: Engine, listen: Listen) -> Checked:
+    """The profile of a table and what it means."""
+    recipe = file.recipe
+    listen(Event(stage="check", text=f"profile of {len(table.source.columns):,} columns"))
+    profile = engine.profile(table, LabelPlan(column=recipe.data.label))
+    return check(profile, table.source, recipe.check, recipe.data)
+
+
+def _keep_findings(story: Story, checked: Checked) -> None:
+    from filon.check.writing import findings_dict, profile_dict, profile_page
+
+    folder = story.folder
+    folder.write_json("findings.json", findings_dict(checked))
+    folder.write_json("profile.json", profile_dict(checked))
+    write_atomic(folder.path / "profile.html", profile_page(checked, story.file.recipe.name, story.file.recipe.evaluate.lang))
+    folder.update(source=_source_facts(checked.source), rows=checked.profile.rows)
+
+
+def _source_facts(source: Source) -> dict[str, Any]:
+    """Inputs and what identifies them; at most a thousand files are named."""
+    named = [{"path": one.path, "bytes": one.size_bytes, "modified": one.modified} for one in source.files[:1000]]
+    return {"origin": source.origin, "format": source.format, "files": len(source.files), "bytes": sum(one.size_bytes for one in source.files), "named": named}
+
+
+def _test_source(story: Story, source: Source) -> Source | None:
+    given = story.file.recipe.split.test_source
+    if given is None:
+        return None
+    data = story.file.recipe.data.model_copy(update={"source": given})
+    return read_like(source.columns, data, story.file.base, story.listen)
+
+
+def _search(story: Story, folds: Folds) -> Choice:
+    recipe, folder = story.file.recipe, story.folder
+    before = folder.trials()
+    known = {record.key for record in before}
+
+    def keep(record: TrialRecord, fitted: Fitted) -> None:
+        if record.key not in known:
+            known.add(record.key)
+            folder.add_trial(record, fitted.ensemble)
+
+    if before:
+        story.tell("search", f"{len(before)} trials of the earlier attempt stand")
+    return search(
+        folds, recipe.search, story.engine, seed=recipe.split.seed, done=before, load=folder.load_trial, keep=keep, listen=story.listen
+    )
+
+
+def _evaluate(story: Story, folds: Folds, choice: Choice, fitted: Fitted, checked: Checked) -> Context:
+    """The one look at the test fold: the winner, and the best of every family beside it."""
+    recipe, engine, settings = story.file.recipe, story.engine, story.file.recipe.evaluate
+    assert fitted.ensemble is not None
+    best = choice.best[choice.winner.family]  # type: ignore[index]
+    threshold = judge.choose_threshold(best.tally, settings) if best.tally is not None else None
+    test = folds.open_test(f"evaluation of the winner ({choice.winner.family}) and of the best of {len(choice.best)} families")
+    story.folder.update(openings=folds.openings)
+    story.tell("evaluate", f"the test fold is opened, {test.rows:,} rows")
+    encoding = folds.encoding
+    importances = judge.measure_importance(fitted.ensemble, encoding, engine.sample(test, judge.rows_to_explain(fitted.ensemble, settings)))
+    scored = engine.score(test, fitted.ensemble, encoding, threshold)
+    tallies = engine.tally(scored, judge.slice_columns(encoding, importances, settings))
+    exam = judge.examine(tallies, settings, threshold, recipe.name, importances, SAMPLE_SEED)
+    families = {}
+    for family, one in choice.best.items():
+        assert one.ensemble is not None
+        story.tell("evaluate", f"the best {family} on the test fold")
+        tally = engine.tally(engine.score(test, one.ensemble, encoding, threshold))[()]
+        families[family] = judge.FamilyResult(settings=one.trial.settings, valid=_metrics(one.tally), test=_metrics(tally))
+    context = _context(story, folds, choice, checked, families[choice.winner.family])  # type: ignore[index]
+    story.folder.write_json("metrics/summary.json", judge.summary(exam, context, families, encoding.names))
+    write_atomic(story.folder.path / "metrics" / "feature_importances.csv", judge.importances_csv(exam))
+    story.tell("evaluate", "the report")
+    judge.write_report(story.folder.path / "report", exam, context, settings.lang)
+    story.folder.update(headlines=judge.headlines(exam, context, settings.lang), threshold=threshold)
+    return context
+
+
+def _metrics(tally: Tally | None) -> Mapping[str, float | None]:
+    from filon.evaluate.metrics import values
+
+    return {} if tally is None else values(tally)
+
+
+def _context(story: Story, folds: Folds, choice: Choice, checked: Checked, winner: judge.FamilyResult) -> Context:
+    recipe, manifest = story.file.recipe, story.folder.manifest
+    return judge.Context(
+        run=story.folder.run_id,
+        version=manifest["versions"]["filon"],
+        created_at=manifest["created_at"],
+        source=checked.source.origin,
+        label=recipe.data.label,
+        family=choice.winner.family,
+        folds=folds.info,
+        class_weights=folds.class_weights,
+        findings=checked.findings,
+        metric=choice.metric,
+        trials=choice.records,
+        winner=choice.winner.number,
+        settings=choice.winner.settings,
+        rounds=choice.rounds,
+        valid=winner.valid,
+        openings=folds.openings,
+        seconds={name: stage["seconds"] for name, stage in manifest["stages"].items()},
+        facts=_facts(story, folds),
+    )
+
+
+def _facts(story: Story, folds: Folds) -> dict[str, str]:
+    manifest = story.folder.manifest
+    digests = {f"digest of {name}": info.digest for name, info in folds.info.items()}
+    return {"recipe": story.file.fingerprint, "seed": str(story.file.recipe.split.seed), "engine": story.engine.name, **digests, **manifest["versions"]}
+
+
+def _package(story: Story, table: Table, folds: Folds, fitted: Fitted, checked: Checked, context: Context) -> Bundle:
+    from filon.check.writing import profile_dict
+
+    assert fitted.ensemble is not None
+    contents = Contents(
+        name=story.file.recipe.name,
+        columns=checked.source.columns,
+        encoding=folds.encoding,
+        label=checked.label.column,
+        ensemble=fitted.ensemble,
+        threshold=story.folder.manifest.get("threshold"),
+        baseline=profile_dict(checked),
+        report=story.folder.path / "report",
+        run=_travelling(story, folds, context),
+    )
+    sample = story.engine.sample(table, 64, per_class=8)
+    return package(contents, sample, story.engine, story.folder.path / "bundle")
+
+
+def _travelling(story: Story, folds: Folds, context: Context) -> dict[str, Any]:
+    """Facts of the run that go with the bundle; `read` is how new tables are to be read, as the recipe said it of the first."""
+    data = story.file.recipe.data
+    return {
+        "run_id": story.folder.run_id,
+        "created_at": story.folder.manifest["created_at"],
+        "metric": context.metric,
+        "folds": to_plain(folds.info),
+        "read": {"csv": data.csv.model_dump(mode="json"), "missing": list(data.missing)},
+    }

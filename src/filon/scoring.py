@@ -1,0 +1,111 @@
+"""A bundle over a whole table: read as in training, then scored and written, or examined."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from filon import evaluate as judge
+from filon.engines.base import Engine, Sink, Source, Written
+from filon.errors import DataError, RecipeError, some
+from filon.events import Event, Listen
+from filon.read import read_like
+from filon.read.settings import DataSettings
+from filon.runs import to_plain, write_atomic
+from filon.versions import versions
+
+if TYPE_CHECKING:
+    from filon.package import Bundle
+    from filon.pages import Lang
+
+SEED = 42
+"""Of the bootstrap, as in a run."""
+
+
+def predict(bundle: Bundle, data: str, out: str, keep: tuple[str, ...], rejects: str, engine: Engine, listen: Listen) -> Written:
+    """Score every row; what cannot be scored is set aside with its reason.
+
+    Raises
+    ------
+    RecipeError : `predict.keep-unknown`, `predict.out-unknown`
+    """
+    source = _source(bundle, data, listen)
+    listen(Event(stage="score", text=f"{bundle.name} {bundle.version} over {source.origin}"))
+    scored = engine.score(engine.read(source), bundle.ensemble, bundle.encoding, bundle.threshold)
+    beside = rejects or _rejects_beside(out)
+    return engine.write(scored, Sink(path=out, format=_format(out), keep=_kept(bundle, source, keep), rejects=beside))
+
+
+def evaluate(
+    bundle: Bundle, data: str, out: Path | None, lang: Lang, engine: Engine, listen: Listen
+) -> tuple[Path, dict[str, Any], tuple[str, ...]]:
+    """Examine the bundle on a labelled table; gives the report's folder, metrics.json and three lines.
+
+    Raises
+    ------
+    DataError : `evaluate.label-missing`
+    """
+    settings = judge.EvaluateSettings(lang=lang)
+    source = _source(bundle, data, listen)
+    if bundle.label not in {column.name for column in source.columns}:
+        names = [column.name for column in source.columns]
+        raise DataError(
+            "evaluate.label-missing", f"{data} does not have the label {bundle.label!r}", f"it has {some(names)}", "examine a table with the label; `filon predict` needs none"
+        )
+    table = engine.read(source)
+    listen(Event(stage="evaluate", text=f"{bundle.name} {bundle.version} on {source.origin}"))
+    importances = judge.measure_importance(bundle.ensemble, bundle.encoding, None)
+    scored = engine.score(table, bundle.ensemble, bundle.encoding, bundle.threshold)
+    tallies = engine.tally(scored, judge.slice_columns(bundle.encoding, importances, settings))
+    exam = judge.examine(tallies, settings, bundle.threshold, bundle.name, importances, SEED)
+    context = judge.Context(
+        run=str(bundle.record.get("run", {}).get("run_id", bundle.name)),
+        version=versions()["filon"],
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        source=source.origin,
+        label=bundle.label,
+        family=bundle.ensemble.family,
+        examined=source.origin,
+        rounds=bundle.ensemble.rounds,
+        facts={"bundle": bundle.version, "engine": engine.name, **versions()},
+    )
+    folder = out or Path(f"eval_{datetime.now(UTC):%Y%m%d_%H%M%S}")
+    judge.write_report(folder, exam, context, lang)
+    metrics = judge.evaluation(exam, context)
+    write_atomic(folder / "metrics.json", json.dumps(to_plain(metrics), indent=2, ensure_ascii=False) + "\n")
+    write_atomic(folder / "feature_importance.json", json.dumps(to_plain(judge.importances(exam)), indent=2, ensure_ascii=False) + "\n")
+    return folder, metrics, judge.headlines(exam, context, lang)
+
+
+def _source(bundle: Bundle, data: str, listen: Listen) -> Source:
+    how = bundle.record.get("run", {}).get("read", {})
+    settings = DataSettings.model_validate({"source": data, "label": bundle.label, **how})
+    return read_like(bundle.columns, settings, Path.cwd(), listen)
+
+
+def _kept(bundle: Bundle, source: Source, keep: tuple[str, ...]) -> tuple[str, ...]:
+    names = [column.name for column in source.columns if not column.sql]
+    if keep == ("*",):
+        return tuple(names)
+    if not keep:
+        keys = [column.name for column in bundle.columns if column.role == "key"]
+        return tuple(name for name in keys if name in names)
+    unknown = [name for name in keep if name not in names]
+    if unknown:
+        raise RecipeError("predict.keep-unknown", f"--keep names {some(unknown)}, which the table does not have", f"it has {some(names)}", "name one of them, or '*' for all")
+    return keep
+
+
+def _format(out: str) -> Literal["csv", "parquet"]:
+    if out.endswith(".csv"):
+        return "csv"
+    if out.endswith((".parquet", ".pq")):
+        return "parquet"
+    raise RecipeError("predict.out-unknown", f"{out} does not say how to write", "its name ends neither in .parquet nor in .csv", f"--out {out}.parquet")
+
+
+def _rejects_beside(out: str) -> str:
+    stem, _, ending = out.rpartition(".")
+    return f"{stem}.rejected.{ending}"
