@@ -1,5 +1,7 @@
 """Cells of one Arrow column as numpy: the conversions that hash and encoder share, so that they can never disagree."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,13 +18,18 @@ def column(batch: pa.RecordBatch, name: str) -> pa.Array:
     """
     place = batch.schema.get_field_index(name)
     if place < 0:
-        raise DataError(
-            "rows.column-missing",
-            f'the rows lack the column "{name}"',
-            f"they have {some(batch.schema.names)}",
-            f'give the column "{name}" (a missing value is fine, a missing column is not)',
-        )
+        raise column_missing(name, batch.schema.names)
     return batch.column(place)
+
+
+def column_missing(name: str, names: Sequence[str]) -> DataError:
+    """The error for rows that lack a column; `names` are those they have."""
+    return DataError(
+        "rows.column-missing",
+        f'the rows lack the column "{name}"',
+        f"they have {some(names)}",
+        f'give the column "{name}" (a missing value is fine, a missing column is not)',
+    )
 
 
 def is_text(kind: pa.DataType) -> bool:

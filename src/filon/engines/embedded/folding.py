@@ -1,5 +1,6 @@
 """A table to folds in one streaming pass: hash, encode and spool each batch, then settle membership and order part by part."""
 
+import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,7 +15,7 @@ import pyarrow as pa
 from filon.engines.base import FoldInfo, FoldName, SplitPlan
 from filon.engines.embedded.encoding import Batch, Encoder
 from filon.engines.embedded.folds import Codes, EmbeddedFolds, Lowest
-from filon.engines.embedded.spool import FoldFile, RawSpool, canonical
+from filon.engines.embedded.spool import FoldFile, RawSpool, canonical, disk_full
 from filon.engines.folding import FOLDS, balanced, cut, refuse_no_rows, refuse_unusable, time_cuts
 from filon.events import Event, Listen
 from filon.rows.encode import Encoding, Feature
@@ -179,6 +180,14 @@ def _pieces(encoder: Encoder, records: np.ndarray, membership: Membership) -> di
 def batch_rows(encoder: Encoder) -> int:
     """Rows of a batch to ask the reader for."""
     return max(1024, min(1 << 17, BATCH_BYTES // (encoder.layout.width * 4)))
+
+
+def refuse_little_space(rows: int, plan: SplitPlan, folder: Path) -> None:
+    """Raise `engines.disk-full` when the disk has no room for so many encoded rows (0: not known, so not refused)."""
+    needed = rows * Encoder(plan).layout.width * 4
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise disk_full(folder, f"{needed:,} bytes are needed for {rows:,} encoded rows, {free:,} are free")
 
 
 def _learnt(encoder: Encoder) -> tuple[Encoding, Codes]:

@@ -11,7 +11,7 @@ from filon.engines.base import Source
 from filon.engines.embedded.folds import EmbeddedFold
 from filon.engines.tally import Tallier, Tally
 from filon.errors import RecipeError, some
-from filon.rows.cells import column, numbers64
+from filon.rows.cells import column, column_missing, numbers64
 from filon.rows.encode import Encoding, encode, label_number
 from filon.trees import Ensemble, predict
 
@@ -80,6 +80,10 @@ class ScoredTable:
     def _of_table(self, table: Streamed, keep: Iterable[str]) -> Iterator[Scored]:
         labels, weights = table.source.names("label"), table.source.names("weight")
         names = tuple(dict.fromkeys((*self.encoding.names, *labels, *weights, *keep)))
+        there = {one.name for one in table.source.columns}
+        for name in self.encoding.names:
+            if name not in there:
+                raise column_missing(name, [one.name for one in table.source.columns])
         for batch in table.batches(names, SCORE_ROWS):
             x = encode(batch, self.encoding)
             label = label_number(column(batch, labels[0]), self.encoding.classes) if labels else np.full(len(x), -1, np.int32)

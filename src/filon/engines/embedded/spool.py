@@ -43,15 +43,15 @@ def guarded(work: Callable[[], T], folder: Path) -> T:
     except OSError as exc:
         if exc.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
-        raise disk_full(folder) from exc
+        raise disk_full(folder, "the encoded rows of the table did not fit; what was written has been removed") from exc
 
 
-def disk_full(folder: Path) -> SetupError:
-    """The error of a disk that filled up while rows were written."""
+def disk_full(folder: Path, why: str) -> SetupError:
+    """The error of a disk that has no room for the spool."""
     return SetupError(
         "engines.disk-full",
-        f"the disk under {folder} is full",
-        "the encoded rows of the table did not fit; what was written has been removed",
+        f"the disk under {folder} has no room for the encoded rows",
+        why,
         "free some space, or point the environment variable FILON_SCRATCH to a larger disk",
     )
 

@@ -34,7 +34,7 @@ class Target:
         self.path, self._form = path, form
         self._remote = s3.is_remote(path)
         self._final = scratch / "object" if self._remote else Path(path)
-        self._beside = self._final.with_name(f".{self._final.name}.{os.getpid()}.partial")
+        self._beside = self._final.parent / f".{self._final.name}.{os.getpid()}.partial"
         self._writer: Any = None
 
     @property
