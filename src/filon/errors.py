@@ -140,6 +140,20 @@ Code = Literal[
     "split.time-unusable",
     "split.too-many-categories",
     "split.weight-unusable",
+    "track.busy",
+    "track.experiment-deleted",
+    "track.failed",
+    "track.not-a-run",
+    "track.not-writable",
+    "track.nothing-to-show",
+    "track.package-missing",
+    "track.port-taken",
+    "track.refused",
+    "track.server-away",
+    "track.store-old",
+    "track.store-unusable",
+    "track.ui-failed",
+    "track.ui-missing",
 ]
 """One code per event, `room.what-happened`; `docs/errors.md` has a heading for each (a test holds them together)."""
 

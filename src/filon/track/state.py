@@ -1,0 +1,107 @@
+"""What a sender leaves beside the records: how far it came (track.json), and a lock, so that two senders never race."""
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from filon.errors import FilonError, SetupError
+from filon.events import Event, Listen
+from filon.track.outbox import read_json
+
+STATE = "track.json"
+LOG = "track.log"
+LOCK = ".track.lock"
+RUN_LOCK = ".lock"
+"""Held by the process that works on the run (runs.py): when it is free, that process is gone."""
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """The last sender's word: `state` waiting, sent or failed, with `error` where there was one."""
+    return read_json(folder / STATE)
+
+
+def write_state(folder: Path, state: str, **facts: Any) -> None:
+    """Written beside, then renamed; nothing secret goes in."""
+    record = {"state": state, "at": datetime.now(UTC).isoformat(timespec="seconds"), "process": os.getpid(), **facts}
+    beside = folder / f".{STATE}.{os.getpid()}.tmp"
+    with contextlib.suppress(OSError):  # a disk that is full must not stop the sending
+        beside.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        beside.replace(folder / STATE)
+
+
+def told(error: FilonError) -> dict[str, str]:
+    """An error as track.json keeps it."""
+    return {"code": error.code, "what": error.what, "why": error.why, "fix": error.fix}
+
+
+def masked(uri: str) -> str:
+    """A URI without its password.
+
+    >>> masked("https://me:secret@mlflow.example/x")
+    'https://me:***@mlflow.example/x'
+    """
+    parts = urlsplit(uri)
+    if parts.password is None:
+        return uri
+    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
+
+
+@contextlib.contextmanager
+def only_sender(folder: Path, listen: Listen, wait_s: float) -> Iterator[None]:
+    """Hold the folder's outbox; a holder that is killed frees it.
+
+    Raises
+    ------
+    SetupError : `track.busy` when another sender keeps it longer than `wait_s`; `track.not-writable`
+    """
+    try:
+        handle = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o644)
+    except OSError as exc:
+        raise SetupError("track.not-writable", f"{folder} cannot be written", str(exc), "change its rights") from exc
+    try:
+        _wait_for(handle, folder, listen, wait_s)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _wait_for(handle: int, folder: Path, listen: Listen, wait_s: float) -> None:
+    started = time.monotonic()
+    told_at = started
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except OSError:
+            if time.monotonic() - started >= wait_s:
+                why = f"process {read_state(folder).get('process', '?')} holds its outbox; {folder / LOG} shows how far it is"
+                fix = "wait for it (it ends with the run), then run `filon track` again"
+                raise SetupError("track.busy", f"the records of {folder} are being sent already", why, fix) from None
+        if time.monotonic() - told_at >= 4:
+            told_at = time.monotonic()
+            listen(Event(stage="track", text="waiting for the sender that is at work on this run"))
+        time.sleep(0.2)
+
+
+def run_is_alive(folder: Path) -> bool:
+    """Whether a process holds the run; True as well when that cannot be told (a folder that may only be read)."""
+    try:
+        handle = os.open(folder / RUN_LOCK, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
