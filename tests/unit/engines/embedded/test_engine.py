@@ -83,12 +83,10 @@ def test_slices_are_the_most_frequent_values_and_add_up(engine: EmbeddedEngine, 
     folds, ensemble = trained(engine, table)
     scored = engine.score(table, ensemble, folds.encoding)
     tallies = engine.tally(scored, by=("town", "member"))
-    towns = people().column("town").to_pylist()
-    assert {key[1]: tally.rows for key, tally in tallies.items() if key and key[0] == "town"} == {
-        name: towns.count(name) for name in set(towns)
-    }
+    by_town = {key[1]: tally for key, tally in tallies.items() if key and key[0] == "town"}
+    assert {name: tally.rows for name, tally in by_town.items()} == Counter(people().column("town").to_pylist())
     assert sum(tally.rows for key, tally in tallies.items() if key and key[0] == "member") == 600
-    np.testing.assert_allclose(sum(tally.confusion for key, tally in tallies.items() if key and key[0] == "town"), tallies[()].confusion)
+    np.testing.assert_allclose(sum(tally.confusion for tally in by_town.values()), tallies[()].confusion)
     with pytest.raises(RecipeError, match="cannot be sliced by") as caught:
         engine.tally(scored, by=("age",))
     assert caught.value.code == "engines.slice-unknown"
@@ -105,11 +103,8 @@ def test_written_rows_keep_columns_as_they_stood_and_add_the_answers(
     out = tmp_path / "new" / f"scored.{form}"
     scored = engine.score(table, ensemble, folds.encoding, 0.7)
     written = engine.write(scored, Sink(path=str(out), format=form, keep=("id", "age")))  # type: ignore[arg-type]
-    got = (
-        pq.read_table(out)
-        if form == "parquet"
-        else pa.csv.read_csv(out, convert_options=pa.csv.ConvertOptions(column_types={"id": "string"}))
-    )
+    texts = pacsv.ConvertOptions(column_types={"id": "string"})
+    got = pq.read_table(out) if form == "parquet" else pacsv.read_csv(out, convert_options=texts)
     assert (written.rows, written.scored, written.rejected) == (200, 200, 0)
     assert got.column_names == ["id", "age", "label", "probability_no", "probability_yes"]
     assert got.column("id").to_pylist() == rows.column("id").to_pylist()
