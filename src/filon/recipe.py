@@ -161,7 +161,8 @@ def _variable(name: str, path: str) -> str:
 
 
 def _translate(exc: ValidationError, written: Mapping[str, Any], path: str, text: str) -> RecipeError:
-    first = exc.errors()[0]
+    # a misspelt key is also a missing one: the slip is what the user wants to hear of
+    first = min(exc.errors(), key=lambda error: error["type"] != "extra_forbidden")
     loc = tuple(str(part) for part in first["loc"])
     more = f" ({len(exc.errors()) - 1} more)" if len(exc.errors()) > 1 else ""
     if first["type"] == "extra_forbidden":
