@@ -5,6 +5,8 @@ run = filon.train("filon.toml")
 run.bundle.predict(frame)
 """
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
@@ -29,3 +31,14 @@ def __getattr__(name: str) -> object:
     if name in __all__:
         return getattr(importlib.import_module("filon.api"), name)
     raise AttributeError(f"module 'filon' has no attribute {name!r}")
+
+
+class _Package(ModuleType):
+    """Keeps `filon.check` and `filon.evaluate` functions: two rooms have their names, and Python sets an imported room on its package."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (isinstance(value, ModuleType) and name in __all__):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

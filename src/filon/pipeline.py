@@ -6,9 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from filon import evaluate as judge
 from filon.check import check
 from filon.engines.base import LabelPlan
+from filon.evaluate import (
+    Context,
+    FamilyResult,
+    choose_threshold,
+    examine,
+    headlines,
+    importances_csv,
+    measure_importance,
+    rows_to_explain,
+    slice_columns,
+    summary,
+    write_report,
+)
 from filon.events import Event, Listen
 from filon.fit import fit
 from filon.package import Contents, package
@@ -21,7 +33,6 @@ if TYPE_CHECKING:
     from filon.check.records import Checked
     from filon.engines.base import Engine, Fitted, Folds, Source, Table
     from filon.engines.tally import Tally
-    from filon.evaluate import Context
     from filon.package import Bundle
     from filon.recipe import RecipeFile
     from filon.runs import RunFolder
@@ -93,7 +104,13 @@ def _keep_findings(story: Story, checked: Checked) -> None:
 def _source_facts(source: Source) -> dict[str, Any]:
     """Inputs and what identifies them; at most a thousand files are named."""
     named = [{"path": one.path, "bytes": one.size_bytes, "modified": one.modified} for one in source.files[:1000]]
-    return {"origin": source.origin, "format": source.format, "files": len(source.files), "bytes": sum(one.size_bytes for one in source.files), "named": named}
+    return {
+        "origin": source.origin,
+        "format": source.format,
+        "files": len(source.files),
+        "bytes": sum(one.size_bytes for one in source.files),
+        "named": named,
+    }
 
 
 def _test_source(story: Story, source: Source) -> Source | None:
@@ -126,27 +143,27 @@ def _evaluate(story: Story, folds: Folds, choice: Choice, fitted: Fitted, checke
     recipe, engine, settings = story.file.recipe, story.engine, story.file.recipe.evaluate
     assert fitted.ensemble is not None
     best = choice.best[choice.winner.family]  # type: ignore[index]
-    threshold = judge.choose_threshold(best.tally, settings) if best.tally is not None else None
+    threshold = choose_threshold(best.tally, settings) if best.tally is not None else None
     test = folds.open_test(f"evaluation of the winner ({choice.winner.family}) and of the best of {len(choice.best)} families")
     story.folder.update(openings=folds.openings)
     story.tell("evaluate", f"the test fold is opened, {test.rows:,} rows")
     encoding = folds.encoding
-    importances = judge.measure_importance(fitted.ensemble, encoding, engine.sample(test, judge.rows_to_explain(fitted.ensemble, settings)))
+    importances = measure_importance(fitted.ensemble, encoding, engine.sample(test, rows_to_explain(fitted.ensemble, settings)))
     scored = engine.score(test, fitted.ensemble, encoding, threshold)
-    tallies = engine.tally(scored, judge.slice_columns(encoding, importances, settings))
-    exam = judge.examine(tallies, settings, threshold, recipe.name, importances, SAMPLE_SEED)
-    families = {}
+    tallies = engine.tally(scored, slice_columns(encoding, importances, settings))
+    exam = examine(tallies, settings, threshold, recipe.name, importances, SAMPLE_SEED)
+    families: dict[str, FamilyResult] = {}
     for family, one in choice.best.items():
         assert one.ensemble is not None
         story.tell("evaluate", f"the best {family} on the test fold")
         tally = engine.tally(engine.score(test, one.ensemble, encoding, threshold))[()]
-        families[family] = judge.FamilyResult(settings=one.trial.settings, valid=_metrics(one.tally), test=_metrics(tally))
+        families[family] = FamilyResult(settings=one.trial.settings, valid=_metrics(one.tally), test=_metrics(tally))
     context = _context(story, folds, choice, checked, families[choice.winner.family])  # type: ignore[index]
-    story.folder.write_json("metrics/summary.json", judge.summary(exam, context, families, encoding.names))
-    write_atomic(story.folder.path / "metrics" / "feature_importances.csv", judge.importances_csv(exam))
+    story.folder.write_json("metrics/summary.json", summary(exam, context, families, encoding.names))
+    write_atomic(story.folder.path / "metrics" / "feature_importances.csv", importances_csv(exam))
     story.tell("evaluate", "the report")
-    judge.write_report(story.folder.path / "report", exam, context, settings.lang)
-    story.folder.update(headlines=judge.headlines(exam, context, settings.lang), threshold=threshold)
+    write_report(story.folder.path / "report", exam, context, settings.lang)
+    story.folder.update(headlines=headlines(exam, context, settings.lang), threshold=threshold)
     return context
 
 
@@ -156,9 +173,9 @@ def _metrics(tally: Tally | None) -> Mapping[str, float | None]:
     return {} if tally is None else values(tally)
 
 
-def _context(story: Story, folds: Folds, choice: Choice, checked: Checked, winner: judge.FamilyResult) -> Context:
+def _context(story: Story, folds: Folds, choice: Choice, checked: Checked, winner: FamilyResult) -> Context:
     recipe, manifest = story.file.recipe, story.folder.manifest
-    return judge.Context(
+    return Context(
         run=story.folder.run_id,
         version=manifest["versions"]["filon"],
         created_at=manifest["created_at"],
@@ -183,7 +200,13 @@ def _context(story: Story, folds: Folds, choice: Choice, checked: Checked, winne
 def _facts(story: Story, folds: Folds) -> dict[str, str]:
     manifest = story.folder.manifest
     digests = {f"digest of {name}": info.digest for name, info in folds.info.items()}
-    return {"recipe": story.file.fingerprint, "seed": str(story.file.recipe.split.seed), "engine": story.engine.name, **digests, **manifest["versions"]}
+    return {
+        "recipe": story.file.fingerprint,
+        "seed": str(story.file.recipe.split.seed),
+        "engine": story.engine.name,
+        **digests,
+        **manifest["versions"],
+    }
 
 
 def _package(story: Story, table: Table, folds: Folds, fitted: Fitted, checked: Checked, context: Context) -> Bundle:

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from filon import evaluate as judge
 from filon.engines.base import Engine, Sink, Source, Written
 from filon.errors import DataError, RecipeError, some
+from filon.evaluate import Context, EvaluateSettings, evaluation, examine, headlines, measure_importance, slice_columns, write_report
+from filon.evaluate import importances as importances_by_feature
 from filon.events import Event, Listen
 from filon.read import read_like
 from filon.read.settings import DataSettings
@@ -47,20 +48,23 @@ def evaluate(
     ------
     DataError : `evaluate.label-missing`
     """
-    settings = judge.EvaluateSettings(lang=lang)
+    settings = EvaluateSettings(lang=lang)
     source = _source(bundle, data, listen)
     if bundle.label not in {column.name for column in source.columns}:
         names = [column.name for column in source.columns]
         raise DataError(
-            "evaluate.label-missing", f"{data} does not have the label {bundle.label!r}", f"it has {some(names)}", "examine a table with the label; `filon predict` needs none"
+            "evaluate.label-missing",
+            f"{data} does not have the label {bundle.label!r}",
+            f"it has {some(names)}",
+            "examine a table with the label; `filon predict` needs none",
         )
     table = engine.read(source)
     listen(Event(stage="evaluate", text=f"{bundle.name} {bundle.version} on {source.origin}"))
-    importances = judge.measure_importance(bundle.ensemble, bundle.encoding, None)
+    importances = measure_importance(bundle.ensemble, bundle.encoding, None)
     scored = engine.score(table, bundle.ensemble, bundle.encoding, bundle.threshold)
-    tallies = engine.tally(scored, judge.slice_columns(bundle.encoding, importances, settings))
-    exam = judge.examine(tallies, settings, bundle.threshold, bundle.name, importances, SEED)
-    context = judge.Context(
+    tallies = engine.tally(scored, slice_columns(bundle.encoding, importances, settings))
+    exam = examine(tallies, settings, bundle.threshold, bundle.name, importances, SEED)
+    context = Context(
         run=str(bundle.record.get("run", {}).get("run_id", bundle.name)),
         version=versions()["filon"],
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -72,11 +76,13 @@ def evaluate(
         facts={"bundle": bundle.version, "engine": engine.name, **versions()},
     )
     folder = out or Path(f"eval_{datetime.now(UTC):%Y%m%d_%H%M%S}")
-    judge.write_report(folder, exam, context, lang)
-    metrics = judge.evaluation(exam, context)
+    write_report(folder, exam, context, lang)
+    metrics = evaluation(exam, context)
     write_atomic(folder / "metrics.json", json.dumps(to_plain(metrics), indent=2, ensure_ascii=False) + "\n")
-    write_atomic(folder / "feature_importance.json", json.dumps(to_plain(judge.importances(exam)), indent=2, ensure_ascii=False) + "\n")
-    return folder, metrics, judge.headlines(exam, context, lang)
+    write_atomic(
+        folder / "feature_importance.json", json.dumps(to_plain(importances_by_feature(exam)), indent=2, ensure_ascii=False) + "\n"
+    )
+    return folder, metrics, headlines(exam, context, lang)
 
 
 def _source(bundle: Bundle, data: str, listen: Listen) -> Source:
@@ -94,7 +100,12 @@ def _kept(bundle: Bundle, source: Source, keep: tuple[str, ...]) -> tuple[str, .
         return tuple(name for name in keys if name in names)
     unknown = [name for name in keep if name not in names]
     if unknown:
-        raise RecipeError("predict.keep-unknown", f"--keep names {some(unknown)}, which the table does not have", f"it has {some(names)}", "name one of them, or '*' for all")
+        raise RecipeError(
+            "predict.keep-unknown",
+            f"--keep names {some(unknown)}, which the table does not have",
+            f"it has {some(names)}",
+            "name one of them, or '*' for all",
+        )
     return keep
 
 
@@ -103,7 +114,9 @@ def _format(out: str) -> Literal["csv", "parquet"]:
         return "csv"
     if out.endswith((".parquet", ".pq")):
         return "parquet"
-    raise RecipeError("predict.out-unknown", f"{out} does not say how to write", "its name ends neither in .parquet nor in .csv", f"--out {out}.parquet")
+    raise RecipeError(
+        "predict.out-unknown", f"{out} does not say how to write", "its name ends neither in .parquet nor in .csv", f"--out {out}.parquet"
+    )
 
 
 def _rejects_beside(out: str) -> str:
