@@ -19,9 +19,11 @@ from filon.recipe import RecipeFile, load_recipe, recipe_from, to_toml
 from filon.runs import RunFolder, create_run, list_runs, read_json, resume_run, write_atomic
 
 if TYPE_CHECKING:
-    from filon.check.records import Checked, Cost
+    from filon.check.cost import Cost
+    from filon.check.records import Checked
     from filon.engines.base import Engine, Written
     from filon.package import Bundle
+    from filon.pages import Lang
 
 AnyRecipe = str | Path | Mapping[str, Any]
 
@@ -41,7 +43,8 @@ class Run:
     @cached_property
     def findings(self) -> list[dict[str, Any]]:
         """findings.json."""
-        return (read_json(self.path / "findings.json") or {}).get("findings", [])
+        found: list[dict[str, Any]] = (read_json(self.path / "findings.json") or {}).get("findings", [])
+        return found
 
     @property
     def blockers(self) -> list[dict[str, Any]]:
@@ -197,7 +200,7 @@ def evaluate(
     data: str,
     *,
     out: str | Path | None = None,
-    lang: str = "en",
+    lang: Lang = "en",
     engine: str = "embedded",
     threads: int | None = None,
     memory_mib: int | None = None,
@@ -258,7 +261,7 @@ def init(
     data: str,
     label: str | None = None,
     name: str | None = None,
-    lang: str = "en",
+    lang: Lang = "en",
     force: bool = False,
     listen: Listen = silence,
 ) -> Made:

@@ -158,7 +158,7 @@ def _evaluate(story: Story, folds: Folds, choice: Choice, fitted: Fitted, checke
         story.tell("evaluate", f"the best {family} on the test fold")
         tally = engine.tally(engine.score(test, one.ensemble, encoding, threshold))[()]
         families[family] = FamilyResult(settings=one.trial.settings, valid=_metrics(one.tally), test=_metrics(tally))
-    context = _context(story, folds, choice, checked, families[choice.winner.family])  # type: ignore[index]
+    context = _context(story, folds, choice, checked, families[choice.winner.family])
     story.folder.write_json("metrics/summary.json", summary(exam, context, families, encoding.names))
     write_atomic(story.folder.path / "metrics" / "feature_importances.csv", importances_csv(exam))
     story.tell("evaluate", "the report")

@@ -257,11 +257,9 @@ def load_ensemble(stem: Path) -> Ensemble | None:
     except (OSError, ValueError):
         return None
     design = facts.pop("design")
-    return Ensemble(
-        model=model,
-        design=LinearDesign(**{key: tuple(value) for key, value in design.items()}) if design else None,
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()},
-    )
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
+    fields["design"] = LinearDesign(**{key: tuple(value) for key, value in design.items()}) if design else None
+    return Ensemble(model=model, **fields)
 
 
 def _trial(line: Mapping[str, Any]) -> TrialRecord:

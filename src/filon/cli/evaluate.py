@@ -1,10 +1,16 @@
 """`filon evaluate`."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from filon.cli.options import engine_options, shared
+
+if TYPE_CHECKING:
+    from filon.pages import Lang
 
 
 @click.command("evaluate")
@@ -20,7 +26,7 @@ from filon.cli.options import engine_options, shared
 @engine_options
 @shared
 def command(
-    bundle: str, data: str, out: Path | None, lang: str, engine: str, threads: int | None, memory_mib: int | None, as_json: bool
+    bundle: str, data: str, out: Path | None, lang: Lang, engine: str, threads: int | None, memory_mib: int | None, as_json: bool
 ) -> None:
     """Examine a bundle on a labelled table: metrics with intervals, plots and a report.
 

@@ -1,10 +1,16 @@
 """`filon init`."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from filon.cli.options import shared
+
+if TYPE_CHECKING:
+    from filon.pages import Lang
 
 
 @click.command("init")
@@ -15,7 +21,7 @@ from filon.cli.options import shared
 @click.option("--lang", type=click.Choice(["en", "es"]), default="en", show_default=True, help="Language of the comments and the report.")
 @click.option("--force", is_flag=True, help="Write over an existing filon.toml.")
 @shared
-def command(folder: Path, data: str, label: str | None, name: str | None, lang: str, force: bool, as_json: bool) -> None:
+def command(folder: Path, data: str, label: str | None, name: str | None, lang: Lang, force: bool, as_json: bool) -> None:
     """Write a recipe from a look at the data: label guessed, leaks and ids pointed at.
 
     \b

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from filon.engines.base import Column, Engine
 from filon.errors import RecipeError
@@ -30,7 +30,8 @@ def open_engine(name: str, *, scratch: Path, threads: int = 0, memory_mib: int =
     if name == "embedded":
         from filon.engines.embedded import EmbeddedEngine
 
-        return EmbeddedEngine(scratch=scratch, threads=threads, memory_mib=memory_mib, listen=listen)
+        # an engine is handed its own tables only, which the interface cannot say: it takes any
+        return cast("Engine", EmbeddedEngine(scratch=scratch, threads=threads, memory_mib=memory_mib, listen=listen))
     raise RecipeError("engines.unknown", f'there is no engine "{name}"', 'the engines are "embedded"', "--engine embedded")
 
 

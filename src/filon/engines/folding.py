@@ -89,7 +89,8 @@ def _edges(counts: np.ndarray, shares: Sequence[float]) -> np.ndarray:
     """Cuts of one class: (pieces - 1,) int64 buckets."""
     used = np.flatnonzero(counts)
     rows = np.concatenate(([0], np.cumsum(counts[used])))  # rows before the i-th used bucket
-    places, before = [], 0.0
+    places: list[int] = []
+    before = 0.0
     wanted = [share > 0 for share in shares]
     for piece in range(len(shares) - 1):
         before += shares[piece]
