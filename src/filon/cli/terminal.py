@@ -67,8 +67,7 @@ class Terminal:
 def _plain(value: Any) -> Any:
     from filon.runs import to_plain
 
-    plain = to_plain(value)
-    return plain
+    return to_plain(value)
 
 
 def _line(event: Event) -> str:
