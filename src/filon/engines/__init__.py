@@ -1,8 +1,9 @@
 """What computes: `open_engine` makes an engine, `base` says what it can do."""
 
+import typing  # `cast` is also the name of a module of this room
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from filon.engines.base import Column, Engine
 from filon.errors import RecipeError
@@ -31,7 +32,7 @@ def open_engine(name: str, *, scratch: Path, threads: int = 0, memory_mib: int =
         from filon.engines.embedded import EmbeddedEngine
 
         # an engine is handed its own tables only, which the interface cannot say: it takes any
-        return cast("Engine", EmbeddedEngine(scratch=scratch, threads=threads, memory_mib=memory_mib, listen=listen))
+        return typing.cast("Engine", EmbeddedEngine(scratch=scratch, threads=threads, memory_mib=memory_mib, listen=listen))
     raise RecipeError("engines.unknown", f'there is no engine "{name}"', 'the engines are "embedded"', "--engine embedded")
 
 

@@ -1,0 +1,36 @@
+"""Each test of this folder runs once per engine, against a truth worked out by hand or in plain numpy and pandas."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from filon.check import check
+from filon.check.settings import CheckSettings
+from filon.engines import open_engine
+from filon.engines.base import Engine, Folds, LabelPlan
+from filon.read import read
+from filon.read.settings import DataSettings
+from filon.split import SplitSettings, split
+
+ENGINES = ["embedded"]
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    with open_engine(request.param, scratch=tmp_path / "scratch") as computing:
+        yield computing
+
+
+@pytest.fixture
+def folds_of(engine: Engine) -> Callable[..., Folds]:
+    """From a source on disk to folds, as the pipeline does it."""
+
+    def make(source: Path | str, *, data: dict[str, Any] | None = None, balance: Any = "weights", **settings: Any) -> Folds:
+        wanted = DataSettings(source=str(source), label="y", **(data or {}))
+        table = engine.read(read(wanted, Path.cwd()))
+        checked = check(engine.profile(table, LabelPlan(column="y")), table.source, CheckSettings(), wanted)
+        return split(table, checked, SplitSettings(**settings), wanted, balance, engine)
+
+    return make
