@@ -37,13 +37,13 @@ class Numbers:
         "wide",
     )
 
-    def __init__(self, *, wide: bool) -> None:
+    def __init__(self, *, wide: bool, columns: int = 1) -> None:
         self.missing = self.infinite = self.finite = 0
         self.mean = self.m2 = 0.0
         self.minimum, self.maximum = math.inf, -math.inf
         self.integer = self.increasing = True
         self.last = -math.inf
-        self.distinct = Distinct()
+        self.distinct = Distinct(columns)
         self.wide = wide  # dates need float64 in the sample, numbers are seen by the model as float32
         self.kept: list[np.ndarray] = []
 
@@ -207,6 +207,7 @@ def _ordered(values: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _edges(values: np.ndarray, minimum: float, maximum: float, *, integer: bool) -> np.ndarray:
+    """Edges at round numbers; where a few far values would squeeze the rest, the first and last bar reach out to them."""
     if minimum == maximum:
         return np.array([minimum - 0.5, maximum + 0.5])
     if integer and maximum - minimum < 2 * BINS:
@@ -215,11 +216,23 @@ def _edges(values: np.ndarray, minimum: float, maximum: float, *, integer: bool)
     spread = high - low
     start = low if low - minimum > 0.5 * spread > 0 else minimum
     stop = high if maximum - high > 0.5 * spread > 0 else maximum
-    edges = np.linspace(start, stop, BINS + 1)
-    if integer and stop - start > 4 * BINS:
-        edges = np.unique(np.rint(edges))
-    edges[0], edges[-1] = minimum, maximum
+    step = _round_step((stop - start) / BINS)
+    first, last = math.floor(start / step), math.ceil(stop / step)
+    edges = np.arange(first, max(last, first + 1) + 1) * step
+    if not np.all(np.diff(edges) > 0):  # numbers too close together for float64 to tell their steps apart
+        return np.array([minimum, maximum])
+    edges[0], edges[-1] = min(edges[0], minimum), max(edges[-1], maximum)
     return edges
+
+
+def _round_step(least: float) -> float:
+    """The next larger of 1, 2, 2.5, 5 and 10 times a power of ten.
+
+    >>> _round_step(0.3), _round_step(7.0)
+    (0.5, 10.0)
+    """
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(part * power for part in (1.0, 2.0, 2.5, 5.0, 10.0) if part * power >= least * 0.999999)
 
 
 def number_text(value: float) -> str:

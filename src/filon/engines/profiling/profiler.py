@@ -43,8 +43,10 @@ class Profiler:
         self.first = first
         self.labels, self.content = Labels(), Content()
         self.sample = Sample(sum(column.kind in ("number", "date") for column in self.columns))
-        self.numbers = {one.name: Numbers(wide=one.kind == "date") for one in self.columns if one.kind in ("number", "date")}
-        self.texts = {one.name: Texts() for one in self.columns if one.kind in ("category", "boolean", "text")}
+        self.numbers = {
+            one.name: Numbers(wide=one.kind == "date", columns=len(self.columns)) for one in self.columns if one.kind in ("number", "date")
+        }
+        self.texts = {one.name: Texts(len(self.columns)) for one in self.columns if one.kind in ("category", "boolean", "text")}
         self.others = {one.name: 0 for one in self.columns if one.kind == "other"}
         self.misfits = {name: Misfits() for name in misfits or {}}
         self._misfit_columns = dict(misfits or {})

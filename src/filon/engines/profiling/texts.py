@@ -34,12 +34,12 @@ class Texts:
 
     __slots__ = ("bytes", "counts", "date_text", "distinct", "longest", "missing", "numeric_text", "places", "rest")
 
-    def __init__(self) -> None:
+    def __init__(self, columns: int = 1) -> None:
         self.places: dict[str, int] = {}
         self.counts = np.zeros((0, 2, 1), np.int64)
         self.rest = np.zeros((2, 2, 1), np.int64)  # missing, and values not counted one by one
         self.missing = self.longest = self.numeric_text = self.date_text = self.bytes = 0
-        self.distinct = Distinct()
+        self.distinct = Distinct(columns)
 
     def add(self, cells: pa.Array, cell: np.ndarray, width: int) -> None:
         """Cells of any text or boolean type; `cell` (rows,) is half * width + class."""
