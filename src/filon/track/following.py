@@ -1,12 +1,13 @@
 """A run is followed while it goes on, by a process of its own: training never waits for MLflow."""
 
 import contextlib
+import dataclasses
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,17 +62,41 @@ def send(run_folder: str | Path, listen: Listen = silence, wait_s: float = 120.0
     """
     folder = Path(run_folder).absolute()
     outbox = Outbox(folder)
-    with only_sender(folder, listen, wait_s):
-        listen(Event(stage="track", text=f"opening {masked(outbox.settings.uri)}"))
+    with only_sender(folder, listen, wait_s), heard(listen) as said:
+        said(Event(stage="track", text=f"opening {masked(outbox.settings.uri)}"))
         try:
             outbox.refresh()
             alive = outbox.state == "running" and run_is_alive(folder)
-            sent = _sender(outbox, listen).sync(ended=not alive, dead=outbox.state == "running" and not alive)
+            sent = _sender(outbox, said).sync(ended=not alive, dead=outbox.state == "running" and not alive)
         except FilonError as exc:
             write_state(folder, "waiting", error=told(exc))
             raise
         _done(folder, sent, ended=not alive)
     return sent
+
+
+@contextlib.contextmanager
+def heard(listen: Listen) -> Iterator[Listen]:
+    """A listener that repeats the last word every four seconds, so that a slow server is no silence (law 8)."""
+    last = [Event(stage="track", text="tracking")]
+    over = threading.Event()
+
+    def say(event: Event) -> None:
+        last[0] = event
+        listen(event)
+
+    def repeat() -> None:
+        started = time.monotonic()
+        while not over.wait(4.0):
+            listen(dataclasses.replace(last[0], text=f"{last[0].text} ({time.monotonic() - started:.0f} s)"))
+
+    beat = threading.Thread(target=repeat, daemon=True)
+    beat.start()
+    try:
+        yield say
+    finally:
+        over.set()
+        beat.join()
 
 
 def waiting(run_folder: Path) -> bool:
