@@ -108,7 +108,7 @@ def bare(rows: int, rounds: int) -> dict[str, float]:
             self.groups = pq.ParquetFile(table(rows))
             self.at = 0
 
-        def next(self, input_data) -> bool:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        def next(self, input_data) -> bool:  # type: ignore[no-untyped-def]
             if self.at == self.groups.num_row_groups:
                 return False
             group = self.groups.read_row_group(self.at)

@@ -19,10 +19,14 @@ def new(root: Path, name: str = "bank", fingerprint: str = "abcd1234"):
 
 def record(number: int = 1) -> TrialRecord:
     curve = (CurvePoint(round=1, train=0.5, valid=None),)
-    return TrialRecord(number=number, key=f"k{number}", family="xgboost", settings={"eta": 0.1}, seed=1, state="done", metrics={"f1": None}, curve=curve)
+    return TrialRecord(
+        number=number, key=f"k{number}", family="xgboost", settings={"eta": 0.1}, seed=1, state="done", metrics={"f1": None}, curve=curve
+    )
 
 
-ENSEMBLE = Ensemble(family="xgboost", form="trees", link="logistic", model=b"{ubj}", classes=("no", "yes"), features=2, categorical=(False, True))
+ENSEMBLE = Ensemble(
+    family="xgboost", form="trees", link="logistic", model=b"{ubj}", classes=("no", "yes"), features=2, categorical=(False, True)
+)
 
 
 def test_two_runs_of_one_second_never_share_a_folder(tmp_path):
@@ -51,7 +55,9 @@ def test_a_line_cut_short_by_a_kill_is_dropped(tmp_path):
 
 def test_an_ensemble_with_a_design_survives_the_disk(tmp_path):
     design = LinearDesign(fill=(0.5,), mean=(1.0,), scale=(2.0,), levels=(0,))
-    linear = Ensemble(family="logistic_regression", form="linear", link="logistic", model=b"x", classes=("a", "b"), features=1, design=design)
+    linear = Ensemble(
+        family="logistic_regression", form="linear", link="logistic", model=b"x", classes=("a", "b"), features=1, design=design
+    )
     save_ensemble(tmp_path / "one", linear)
     assert load_ensemble(tmp_path / "one") == linear
     (tmp_path / "one.ubj").unlink()
