@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from filon.engines.base import Engine, FitPlan, Fitted, Folds, Trial
 from filon.errors import EngineError
 from filon.events import Event, Listen, silence
+from filon.trees import blend
 
 if TYPE_CHECKING:  # the record's home is above this room
     from filon.search.records import Choice
@@ -18,25 +20,48 @@ COUNTS = {"xgboost": "num_round", "random_forest": "numTrees", "gbt": "maxIter"}
 
 
 def fit(folds: Folds, choice: Choice, engine: Engine, listen: Listen = silence) -> Fitted:
-    """Refit the winner on train + validation with the rounds found and the same seed.
+    """Refit the winner on train + validation with the rounds found and the same seed; the members of an average one by one, then joined.
 
     Raises
     ------
     EngineError : `fit.failed` when the trainer fails on what it fitted before
     """
-    winner = fixed(choice.winner, choice.rounds)
-    listen(Event(stage="fit", text=f"refit of {winner.family} on train + validation", total=1))
+    members = [fixed(member.trial, member.rounds) for member in choice.members] or [fixed(choice.winner, choice.rounds)]
+    said = f"{choice.winner.family} (average of {len(members)})" if len(members) > 1 else choice.winner.family
+    listen(Event(stage="fit", text=f"refit of {said} on train + validation", total=len(members)))
     plan = FitPlan(train=("train", "valid"), valid=False, metric=choice.metric)
-    fitted = next(iter(engine.fit(folds, [winner], plan)), None)
-    if fitted is None or fitted.ensemble is None:
-        raise EngineError(
-            "fit.failed",
-            f"the refit of {winner.family} on train + validation failed",
-            (fitted.error if fitted else "") or "no reason given",
-            "run again with --resume; if it is memory, use a machine with more or name fewer rows",
-        )
-    listen(Event(stage="fit", text=f"{winner.family} refitted in {fitted.seconds:.1f} s", done=1, total=1))
-    return fitted
+    found: dict[int, Fitted] = {}
+    for fitted in engine.fit(folds, members, plan):
+        if fitted.ensemble is None:
+            raise _failed(fitted.trial.family, fitted.error)
+        found[fitted.trial.number] = fitted
+        listen(Event(stage="fit", text=f"{fitted.trial.family} refitted in {fitted.seconds:.1f} s", done=len(found), total=len(members)))
+    if len(found) < len(members):
+        raise _failed(choice.winner.family, "")
+    return replace(averaged([found[member.number] for member in members]), trial=choice.winner)
+
+
+def averaged(fits: Sequence[Fitted]) -> Fitted:
+    """Fitted boosted trees as one model: the mean of their margins (one alone stays itself)."""
+    models = [fitted.ensemble for fitted in fits if fitted.ensemble is not None]
+    whole = blend(models)
+    return replace(
+        fits[0],
+        ensemble=whole,
+        tally=fits[0].tally if len(fits) == 1 else None,
+        rounds=whole.rounds if len(fits) > 1 else fits[0].rounds,
+        curve=fits[0].curve if len(fits) == 1 else (),
+        seconds=sum(fitted.seconds for fitted in fits),
+    )
+
+
+def _failed(family: str, error: str) -> EngineError:
+    return EngineError(
+        "fit.failed",
+        f"the refit of {family} on train + validation failed",
+        error or "no reason given",
+        "run again with --resume; if it is memory, use a machine with more or name fewer rows",
+    )
 
 
 def fixed(trial: Trial, rounds: int) -> Trial:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from filon.engines.base import Engine, FitPlan, Fitted, Folds, Trial
+from filon.engines.base import CurvePoint, Engine, FitPlan, Fitted, Folds, Trial
 from filon.engines.tally import Tally
 from filon.errors import DataError, EngineError
 from filon.events import Event, Listen
@@ -29,7 +29,7 @@ def measure(tally: Tally) -> dict[str, float | None]:
 
 @dataclass(slots=True, kw_only=True)
 class Ledger:
-    """One search's memory. It keeps no more than one fitted trial a family, however many trials there are."""
+    """One search's memory. It keeps no more than `podium` fitted trials a family, however many trials there are."""
 
     folds: Folds
     engine: Engine
@@ -40,16 +40,17 @@ class Ledger:
     done: Mapping[str, TrialRecord]
     load: Load | None
     total: int = 0
+    podium: int = 1
     records: list[TrialRecord] = field(default_factory=list)
-    best: dict[FamilyName, Fitted] = field(default_factory=dict)
-    _best_record: dict[FamilyName, TrialRecord] = field(default_factory=dict)
+    _leaders: dict[FamilyName, list[tuple[TrialRecord, Fitted | None]]] = field(default_factory=dict)
 
-    def run(self, trials: Sequence[Trial], plan: FitPlan, *, final: bool = True) -> list[TrialRecord]:
+    def run(self, trials: Sequence[Trial], plan: FitPlan, *, final: bool = True, hurried: bool = True) -> list[TrialRecord]:
         """Fit what is not known yet, record everything; records in the order of the trials.
 
         Parameters
         ----------
         final : whether these trials may win (False for the smaller rungs of a search by halving)
+        hurried : whether the time may run out on them
         """
         found: dict[int, TrialRecord] = {}
         twins: dict[str, list[Trial]] = {}
@@ -62,7 +63,7 @@ class Ledger:
                     found[trial.number] = self._recall(self.done[name], trial, final)
             else:
                 fresh[equal[0].number] = name
-        for fitted in self._fit([trial for trial in trials if trial.number in fresh], plan):
+        for fitted in self._fit([trial for trial in trials if trial.number in fresh], plan, hurried):
             name = fresh.pop(fitted.trial.number)
             for record in self._enter(name, fitted, twins[name], plan, final):
                 found[record.number] = record
@@ -71,14 +72,46 @@ class Ledger:
                 found[trial.number] = self._write(_record(name, trial, "skipped", plan, error="the time was up before this trial began"))
         return [found[trial.number] for trial in trials]
 
+    def run_parts(self, trials: Sequence[Trial], plan: FitPlan, parts: int) -> list[TrialRecord]:
+        """Cross-validate: each trial is fitted `parts` times within train + validation, each time scored on the part it did not see.
+
+        None of these models may win (they are not kept): what is found is the settings and their rounds. A trial counts as finished when
+        all its parts are.
+        """
+        found: dict[int, TrialRecord] = {}
+        fresh = []
+        for trial in trials:
+            name = key(trial, self.folds, plan, parts)
+            if name in self.done:
+                found[trial.number] = self._recall(self.done[name], trial, final=False)
+            else:
+                fresh.append(trial)
+        halves: dict[int, list[Fitted]] = {trial.number: [] for trial in fresh}
+        for part in range(parts):
+            for fitted in self._fit(fresh, replace(plan, train=("train", "valid"), part=(part, parts))):
+                halves[fitted.trial.number].append(fitted)
+        for trial in fresh:
+            record = _crossed(key(trial, self.folds, plan, parts), trial, halves[trial.number], plan, parts)
+            if record.state != "skipped":
+                self.keep(record, Fitted(trial=trial, ensemble=None, tally=None, rounds=record.rounds, seconds=record.seconds))
+            found[trial.number] = self._write(record)
+        return [found[trial.number] for trial in trials]
+
+    def enter(self, record: TrialRecord, fitted: Fitted) -> TrialRecord:
+        """Record a model that was made of others; it may win."""
+        if record.key not in self.done:
+            self.keep(record, fitted)
+        self._offer(record, fitted)
+        return self._write(record)
+
     def next_number(self, after: int = 0) -> int:
         """The number of the next trial (and of those `after` it), counted over everything recorded."""
         return len(self.records) + 1 + after
 
-    def _fit(self, trials: Sequence[Trial], plan: FitPlan) -> Iterable[Fitted]:
-        if not trials or self.clock.over:
+    def _fit(self, trials: Sequence[Trial], plan: FitPlan, hurried: bool = True) -> Iterable[Fitted]:
+        if not trials or (hurried and self.clock.over):
             return ()
-        return self.engine.fit(self.folds, trials, replace(plan, deadline_s=self.clock.left_s()))
+        return self.engine.fit(self.folds, trials, replace(plan, deadline_s=self.clock.left_s() if hurried else None))
 
     def _enter(self, name: str, fitted: Fitted, equal: Sequence[Trial], plan: FitPlan, final: bool) -> list[TrialRecord]:
         """Record a fitted trial, and under it those that amount to the same."""
@@ -93,35 +126,48 @@ class Ledger:
         return entered
 
     def _recall(self, known: TrialRecord, trial: Trial, final: bool) -> TrialRecord:
-        """A trial that an earlier, interrupted search finished: its record stands, its model is loaded if it is the best of its family."""
+        """A trial that an earlier, interrupted search finished: its record stands, its model is loaded when it is asked for."""
         record = replace(known, number=trial.number)
-        if record.state == "done" and final and self._leads(record):
-            self._best_record[record.family] = record
-            ensemble = self.load(known.number) if self.load else None
-            self.best.pop(record.family, None)
-            if ensemble is not None:
-                scored = self.engine.score(self.folds.fold("valid"), ensemble, self.folds.encoding)
-                tally = self.engine.tally(scored)[()]
-                self.best[record.family] = Fitted(
-                    trial=trial,
-                    ensemble=ensemble,
-                    tally=tally,
-                    rounds=record.rounds,
-                    curve=record.curve,
-                    curve_metric=record.curve_metric,
-                    seconds=record.seconds,
-                    shared=record.shared,
-                )
+        if record.state == "done" and final:
+            self._offer(record, None)
         return self._write(record)
 
-    def _offer(self, record: TrialRecord, fitted: Fitted) -> None:
-        if self._leads(record):
-            self._best_record[record.family] = record
-            self.best[record.family] = fitted
+    def _offer(self, record: TrialRecord, fitted: Fitted | None) -> None:
+        leaders = self._leaders.setdefault(record.family, [])
+        leaders.append((record, fitted))
+        leaders.sort(key=lambda leader: rank(leader[0], self.metric))
+        del leaders[self.podium :]
 
-    def _leads(self, record: TrialRecord) -> bool:
-        known = self._best_record.get(record.family)
-        return known is None or rank(record, self.metric) < rank(known, self.metric)
+    def leaders(self, family: FamilyName) -> list[tuple[TrialRecord, Fitted]]:
+        """The best trials of a family that may win, best first, with their models; those whose model is lost are left out."""
+        found = []
+        for record, fitted in self._leaders.get(family, ()):
+            whole = fitted or self._reload(record)
+            if whole is not None:
+                found.append((record, whole))
+        return found
+
+    def _reload(self, record: TrialRecord) -> Fitted | None:
+        """The model of a trial fitted before the interruption, tallied again on the validation fold."""
+        written = self.done[record.key]
+        ensemble = self.load(written.number) if self.load else None
+        if ensemble is None:
+            return None
+        return Fitted(
+            trial=trial_of(record),
+            ensemble=ensemble,
+            tally=self.tally(ensemble),
+            rounds=record.rounds,
+            curve=record.curve,
+            curve_metric=record.curve_metric,
+            seconds=record.seconds,
+            shared=record.shared,
+        )
+
+    def tally(self, ensemble: Ensemble) -> Tally:
+        """An ensemble on the validation fold."""
+        scored = self.engine.score(self.folds.fold("valid"), ensemble, self.folds.encoding)
+        return self.engine.tally(scored)[()]
 
     def _write(self, record: TrialRecord) -> TrialRecord:
         self.records.append(record)
@@ -151,28 +197,40 @@ class Ledger:
             },
         )
 
-    def choice(self, members: tuple[Member, ...] = ()) -> Choice:
-        """The winner over the families.
+    def choice(self, winner: TrialRecord | None = None, members: tuple[Member, ...] = ()) -> Choice:
+        """The winner: the one given, or the best of those that may win.
 
         Raises
         ------
-        EngineError : `search.all-failed` with the commonest reason
+        EngineError : `search.all-failed` with the commonest reason, `search.no-time`
         DataError : `search.metric-undefined` when no trial has a value of the metric
         """
-        if not self._best_record:
-            raise _nothing_fitted(self.records)
-        winner = min(self._best_record.values(), key=lambda record: rank(record, self.metric))
-        if winner.metrics.get(self.metric) is None:
-            raise DataError(
-                "search.metric-undefined",
-                f"{self.metric} is not defined on the validation fold",
-                f"rows by class in it: {dict(zip(self.folds.encoding.classes, self.folds.info['valid'].by_class, strict=False))}",
-                "give split.valid a larger share, or choose another search.metric",
-            )
-        trial = Trial(number=winner.number, family=winner.family, settings=winner.settings, seed=winner.seed)
+        firsts = [leaders[0][0] for leaders in self._leaders.values()]
+        if winner is None and not firsts:
+            raise nothing_fitted(self.records)
+        chosen = winner or min(firsts, key=lambda record: rank(record, self.metric))
+        if chosen.metrics.get(self.metric) is None:
+            raise self._undefined()
+        best = {family: fitted for family in self._leaders for _, fitted in self.leaders(family)[:1]}
         return Choice(
-            metric=self.metric, winner=trial, rounds=winner.rounds, best=dict(self.best), records=tuple(self.records), members=members
+            metric=self.metric, winner=trial_of(chosen), rounds=chosen.rounds, best=best, records=self._in_order(), members=members
         )
+
+    def _in_order(self) -> tuple[TrialRecord, ...]:
+        return tuple(sorted(self.records, key=lambda record: record.number))
+
+    def _undefined(self) -> DataError:
+        return DataError(
+            "search.metric-undefined",
+            f"{self.metric} is not defined on the validation fold",
+            f"rows by class in it: {dict(zip(self.folds.encoding.classes, self.folds.info['valid'].by_class, strict=False))}",
+            "give split.valid a larger share, or choose another search.metric",
+        )
+
+
+def trial_of(record: TrialRecord) -> Trial:
+    """The trial that a record is of."""
+    return Trial(number=record.number, family=record.family, settings=record.settings, seed=record.seed)
 
 
 def rank(record: TrialRecord, metric: str) -> tuple[bool, float, int, int]:
@@ -210,7 +268,42 @@ def _record(name: str, trial: Trial, state: str, plan: FitPlan, *, error: str = 
     )
 
 
-def _nothing_fitted(records: Sequence[TrialRecord]) -> EngineError:
+def _crossed(name: str, trial: Trial, fits: Sequence[Fitted], plan: FitPlan, parts: int) -> TrialRecord:
+    """One record of a trial's fits on the parts: means of metrics, rounds and curves."""
+    seconds = sum(fitted.seconds for fitted in fits)
+    failed = next((fitted for fitted in fits if fitted.ensemble is None or fitted.tally is None), None)
+    if failed is not None:
+        record = _record(name, trial, "failed", plan, error=failed.error or "no reason given", seconds=seconds)
+    elif len(fits) < parts:
+        record = _record(name, trial, "skipped", plan, error="the time was up before this trial ended", seconds=seconds)
+    else:
+        measured = [measure(fitted.tally) for fitted in fits if fitted.tally is not None]
+        record = replace(
+            _record(name, trial, "done", plan, seconds=seconds),
+            metrics={metric: _mean([one[metric] for one in measured]) for metric in METRICS},
+            rounds=round(sum(fitted.rounds for fitted in fits) / parts),
+            trees=round(sum(fitted.ensemble.trees for fitted in fits if fitted.ensemble is not None) / parts),
+            curve_metric=fits[0].curve_metric,
+            curve=_mean_curve([fitted.curve for fitted in fits]),
+        )
+    return replace(record, parts=parts)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if len(known) == len(values) else None
+
+
+def _mean_curve(curves: Sequence[tuple[CurvePoint, ...]]) -> tuple[CurvePoint, ...]:
+    """The mean over the rounds that all have."""
+    return tuple(
+        CurvePoint(round=points[0].round, train=_mean([point.train for point in points]), valid=_mean([point.valid for point in points]))
+        for points in zip(*curves, strict=False)
+    )
+
+
+def nothing_fitted(records: Sequence[TrialRecord]) -> EngineError:
+    """What to say when no trial ended well."""
     failed = Counter(
         record.error.strip().splitlines()[0] if record.error.strip() else "no reason given"
         for record in records

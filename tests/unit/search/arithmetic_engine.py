@@ -11,7 +11,7 @@ from filon.engines.base import FitPlan, Fitted, FoldInfo, LabelPlan, SplitPlan, 
 from filon.engines.tally import Tally, count
 from filon.rows.encode import Encoding, Feature
 from filon.search.grid import COUNTS
-from filon.trees import Ensemble
+from filon.trees import Ensemble, ubjson
 
 ROWS = 400
 LABEL = (np.arange(ROWS) % 2).astype(np.int32)
@@ -30,6 +30,21 @@ def tally_of(merit: float, classes: tuple[str, ...] = ("no", "yes")) -> Tally:
     """A tally whose areas grow with the merit."""
     score = np.clip(0.5 + 0.3 * merit * (LABEL - 0.5) + 0.6 * (LUCK - 0.5), 0, 1).astype(np.float32)
     return count(np.stack([1 - score, score], axis=1), LABEL, classes)
+
+
+def _leaf(merit: float) -> bytes:
+    """A model of one leaf, in the shape of XGBoost's: so that averages of models are real."""
+    value = np.array([merit], np.float32)
+    tree = {"left_children": np.array([-1], np.int32), "split_conditions": value, "base_weights": value, "id": 0}
+    trees = {"trees": [tree], "tree_info": [0], "iteration_indptr": [0, 1], "gbtree_model_param": {"num_trees": "1"}}
+    learner = {"learner_model_param": {"base_score": "[5E-1]"}, "attributes": {}, "gradient_booster": {"model": trees}}
+    return ubjson.write({"learner": learner})
+
+
+def merit_of(ensemble: Ensemble) -> float:
+    """What a model made here answers."""
+    trees = ubjson.read(ensemble.model)["learner"]["gradient_booster"]["model"]["trees"]
+    return float(sum(tree["split_conditions"][0] for tree in trees))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +114,7 @@ class FakeEngine:
                 family=trial.family,
                 form="linear" if trial.family == "logistic_regression" else "trees",
                 link="identity" if trial.family == "random_forest" else "logistic",
-                model=f"{merit!r}".encode(),
+                model=_leaf(merit),
                 classes=folds.encoding.classes,
                 features=len(folds.encoding.features),
                 rounds=rounds,
@@ -110,7 +125,7 @@ class FakeEngine:
     def score(self, rows: Any, ensemble: Ensemble, *_: Any) -> Any:
         assert isinstance(rows, FakeFold)
         assert rows.names == ("valid",)
-        return float(ensemble.model)
+        return merit_of(ensemble)
 
     def tally(self, scored: Any, *_: Any) -> Mapping[tuple[str, ...], Tally]:
         return {(): tally_of(scored)}
