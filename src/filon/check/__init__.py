@@ -52,7 +52,9 @@ def check(profile: Profile, source: Source, settings: CheckSettings, data: DataS
     source = dataclasses.replace(source, columns=tuple(settled))
     leaks = {one.column for one in per_column if one.code in ("check.leak", "check.leak-perfect")}
     found += table.subjects(source, profile, data)
-    found += table.telling([column for column in settled if column.role == "feature"], profile, data, leaks)
+    features = [column for column in settled if column.role == "feature"]
+    found += table.telling(features, profile, data, leaks)
+    found += table.missing(features, profile, data)
     found += table.features(source, profile)
     found += _bounded(per_column)
     found = [_allowed(one, settings.allow) for one in found]

@@ -286,16 +286,11 @@ def _number_as_text(case: Case) -> Finding | None:
     )
 
 
-def _missing_words(case: Case) -> Finding | None:
-    if case.column.kind != "category":
-        return None
-    words = [top for top in case.profile.top if top.value.strip().lower() in MISSING_WORDS]
-    if not words or len(case.profile.top) < 3:
-        return None
-    texts = some((f"{top.value} ({top.rows})" for top in words), 3)
-    return finding(
-        "info", "check.missing-words", case.name, some=texts, words=toml_list([*case.data.missing, *(top.value for top in words)])
-    )
+def missing_words(column: Column, profile: ColumnProfile) -> list[TopValue]:
+    """Values of a category that seem to stand for a missing cell."""
+    if column.kind != "category" or len(profile.top) < 3:
+        return []
+    return [top for top in profile.top if top.value.strip().lower() in MISSING_WORDS]
 
 
 def _code_as_number(case: Case) -> Finding | None:
@@ -312,4 +307,4 @@ def _code_as_number(case: Case) -> Finding | None:
     )
 
 
-REMARKS = (_leak, _number_as_text, _text_in_numbers, _infinite, _high_cardinality, _code_as_number, _missing_words)
+REMARKS = (_leak, _number_as_text, _text_in_numbers, _infinite, _high_cardinality, _code_as_number)

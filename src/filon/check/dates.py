@@ -40,8 +40,8 @@ def day(seconds: float | None) -> str:
         return f"{seconds / (365.2425 * DAY_S) + 1970:.0f}"
 
 
-def date_lines(name: str, profile: ColumnProfile) -> str:
-    """Lines for [data.derive] that make features of a date column."""
+def date_parts(name: str, profile: ColumnProfile) -> list[tuple[str, str]]:
+    """Names and SQL of the features that a date column can give: those that vary in it."""
     quoted = sql_name(name)
     parts = [("month", f"month({quoted})"), ("weekday", f"isodow({quoted})")]
     span = (profile.maximum or 0.0) - (profile.minimum or 0.0)
@@ -49,7 +49,12 @@ def date_lines(name: str, profile: ColumnProfile) -> str:
         parts.insert(0, ("year", f"year({quoted})"))
     if any(edge % DAY_S for edge in (profile.minimum or 0.0, *profile.quantiles)):
         parts.append(("hour", f"hour({quoted})"))
-    return "; ".join(derive_line(plain_name(name, part), sql) for part, sql in parts)
+    return [(plain_name(name, part), sql) for part, sql in parts]
+
+
+def date_lines(name: str, profile: ColumnProfile) -> str:
+    """The same as lines for [data.derive]."""
+    return "; ".join(derive_line(part, sql) for part, sql in date_parts(name, profile))
 
 
 def parse_lines(name: str, examples: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """The whole table: rows that repeat or contradict each other, keys, time, weights, values that settle the label."""
 
+from filon.check.columns import missing_words
 from filon.check.label import profile_of
 from filon.check.records import Finding
 from filon.check.wording import derive_line, finding, not_missing, plain_name, sql_name, toml_list, toml_text
@@ -68,8 +69,11 @@ def _time(source: Source, profile: Profile, data: DataSettings) -> list[Finding]
     )
 
 
-def telling(features: list[Column], profile: Profile, data: DataSettings, already: set[str]) -> list[Finding]:
-    """Values whose rows nearly all have one class that is not the commonest one; columns already pointed at are left out."""
+def telling_values(features: list[Column], profile: Profile, already: set[str]) -> list[tuple[int, str, str]]:
+    """Values whose rows nearly all have one class that is not the commonest one: rows, column and what to say, most rows first.
+
+    Columns `already` pointed at are passed over.
+    """
     usual = {text: count / max(1, profile.rows - profile.label_missing) for text, count in profile.labels}
     least = max(TELLING_ROWS, TELLING_PART * profile.rows)
     pointed: list[tuple[int, str, str]] = []
@@ -82,12 +86,27 @@ def telling(features: list[Column], profile: Profile, data: DataSettings, alread
             most = max(top.by_class)
             text, share = profile.labels[top.by_class.index(most)][0], most / labelled
             if share >= TELLING_SHARE and usual[text] <= 0.5:
-                pointed.append((top.rows, feature.name, f"{feature.name} = {top.value} → {text} ({100 * share:.4g} % of {top.rows} rows)"))
+                pointed.append((top.rows, feature.name, f"{feature.name} = {top.value} → {text} ({100 * share:.4g} % of {top.rows})"))
+    return sorted(pointed, key=lambda one: (-one[0], one[1]))
+
+
+def telling(features: list[Column], profile: Profile, data: DataSettings, already: set[str]) -> list[Finding]:
+    """One finding for all values that settle the label."""
+    pointed = telling_values(features, profile, already)
     if not pointed:
         return []
-    pointed.sort(key=lambda one: (-one[0], one[1]))
     names = list(dict.fromkeys(name for _, name, _ in pointed))[:5]
     return [finding("info", "check.telling-value", some=some(text for _, _, text in pointed), drop=toml_list([*data.drop, *names]))]
+
+
+def missing(features: list[Column], profile: Profile, data: DataSettings) -> list[Finding]:
+    """Words that seem to stand for missing cells, of all columns in one finding."""
+    found = [(top, feature.name) for feature in features for top in missing_words(feature, profile_of(profile, feature.name))]
+    if not found:
+        return []
+    found.sort(key=lambda pair: -pair[0].rows)
+    words = toml_list(dict.fromkeys([*data.missing, *(top.value for top, _ in found)]))
+    return [finding("info", "check.missing-words", some=some(f"{name} = {top.value} ({top.rows})" for top, name in found), words=words)]
 
 
 def features(source: Source, profile: Profile) -> list[Finding]:

@@ -11,11 +11,11 @@ from filon.pages.numbers import Numbers
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-WIDTH = 330
-LABEL = 112
-BAR = 122
-STEP = 18
-BARS_HEIGHT = 92
+WIDTH = 400
+LABEL = 136
+BAR = 158
+STEP = 19
+BARS_HEIGHT = 100
 RATE_HEIGHT = 30
 FEW = 12
 """Rows below which a share is drawn pale."""
@@ -111,7 +111,7 @@ class Sketches:
 
     def _share(self, share: float, top: float) -> str:
         """The share of the positive class as a dot on a short scale from 0 to 1, with a mark at the usual share."""
-        left, width = WIDTH - 46, 44.0
+        left, width = WIDTH - 56, 52.0
         middle = top + 9.5
         return (
             f'<path class="rule" d="M{left},{middle}h{width}"/><path class="axis" d="M{left + self.usual * width:.1f},{middle - 4}v8"/>'
@@ -141,7 +141,7 @@ def _anchor(place: float, bars: int) -> str:
     return "start" if place <= bars * 0.08 else "end" if place >= bars * 0.92 else "middle"
 
 
-def _short(text: str, most: int = 17) -> str:
+def _short(text: str, most: int = 20) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

@@ -216,7 +216,7 @@ def _edges(values: np.ndarray, minimum: float, maximum: float, *, integer: bool)
     spread = high - low
     start = low if low - minimum > 0.5 * spread > 0 else minimum
     stop = high if maximum - high > 0.5 * spread > 0 else maximum
-    step = _round_step((stop - start) / BINS)
+    step = _round_step((stop - start) / BINS, integer=integer)
     first, last = math.floor(start / step), math.ceil(stop / step)
     edges = np.arange(first, max(last, first + 1) + 1) * step
     if not np.all(np.diff(edges) > 0):  # numbers too close together for float64 to tell their steps apart
@@ -225,14 +225,15 @@ def _edges(values: np.ndarray, minimum: float, maximum: float, *, integer: bool)
     return edges
 
 
-def _round_step(least: float) -> float:
-    """The next larger of 1, 2, 2.5, 5 and 10 times a power of ten.
+def _round_step(least: float, *, integer: bool = False) -> float:
+    """The next larger of 1, 2, 2.5, 5 and 10 times a power of ten; whole numbers take no 2.5, which would hold two of them, then three.
 
-    >>> _round_step(0.3), _round_step(7.0)
-    (0.5, 10.0)
+    >>> _round_step(0.3), _round_step(2.1), _round_step(2.1, integer=True)
+    (0.5, 2.5, 5.0)
     """
     power = 10.0 ** math.floor(math.log10(least))
-    return next(part * power for part in (1.0, 2.0, 2.5, 5.0, 10.0) if part * power >= least * 0.999999)
+    parts = (1.0, 2.0, 5.0, 10.0) if integer and power < 10 else (1.0, 2.0, 2.5, 5.0, 10.0)
+    return next(part * power for part in parts if part * power >= least * 0.999999)
 
 
 def number_text(value: float) -> str:
