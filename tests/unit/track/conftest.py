@@ -94,6 +94,12 @@ class RunFolder:
         self.save()
 
 
+@pytest.fixture(autouse=True)
+def _no_second_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is away is away at once: MLflow's own retries would only make the tests long."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+
 @pytest.fixture
 def new_run(tmp_path: Path) -> Callable[..., RunFolder]:
     """`new_run(uri, **track)`: a run folder that has just begun."""

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from tests.unit.track.conftest import TRIALS, RunFolder
 
 from filon.errors import RecipeError
 from filon.track.outbox import CURVE_POINTS, Outbox, clean
-from tests.unit.track.conftest import TRIALS, RunFolder
 
 NewRun = Callable[..., RunFolder]
 
@@ -42,7 +42,15 @@ def test_the_parent_has_the_five_names_and_ours(new_run: NewRun) -> None:
     run = new_run()
     run.end()
     metrics = {point.key: point.value for point in Outbox(run.path).parent().points}
-    expected = {"accuracy": 0.9, "auc": 0.8, "precision": 0.7, "recall": 0.6, "f1": 0.65, "test_areaUnderPR": 0.54, "valid_areaUnderPR": 0.55}
+    expected = {
+        "accuracy": 0.9,
+        "auc": 0.8,
+        "precision": 0.7,
+        "recall": 0.6,
+        "f1": 0.65,
+        "test_areaUnderPR": 0.54,
+        "valid_areaUnderPR": 0.55,
+    }
     assert expected.items() <= metrics.items()
     assert metrics["test_at_threshold_precision"] == 0.75
     assert "test_logLoss" not in metrics  # not defined there: never sent as 0

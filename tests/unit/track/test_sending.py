@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.package.conftest import seal
+from tests.unit.track.conftest import TRIALS, RunFolder
 
 from filon.errors import SetupError
 from filon.events import Event, silence
 from filon.track import send
 from filon.track.client import where
 from filon.track.state import read_state
-from tests.unit.package.conftest import seal
-from tests.unit.track.conftest import TRIALS, RunFolder
 
 NewRun = Callable[..., RunFolder]
-pytestmark = [pytest.mark.filterwarnings("ignore")]  # MLflow and alembic warn about themselves
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # a database takes seconds; MLflow and alembic warn about themselves
 
 
 @pytest.fixture(scope="session")
@@ -135,7 +135,7 @@ def test_a_sender_broken_between_making_a_run_and_filling_it_makes_no_second(run
     run.end()
     calls = Counter[str]()
 
-    def stop(self: Sender, *given: Any, **named: Any) -> None:
+    def stop(*_: Any, **__: Any) -> None:
         calls["log"] += 1
         raise KeyboardInterrupt
 
@@ -222,9 +222,9 @@ def test_a_database_that_cannot_be_made_is_told(new_run: NewRun, tmp_path: Path)
 
 def test_the_registered_model_loads_and_predicts(run: RunFolder, bundle: Path) -> None:
     import mlflow
+    from tests.unit.package.conftest import rows
 
     from filon.package import open_bundle
-    from tests.unit.package.conftest import rows
 
     run.end(bundle=bundle)
     sent = send(run.path)

@@ -13,7 +13,7 @@ def test_uris_of_mlflow_are_taken(uri: str) -> None:
 
 @pytest.mark.parametrize("uri", ["mlflow.db", "mlruns", "ftp://server", ""])
 def test_other_uris_are_refused(uri: str) -> None:
-    with pytest.raises(ValidationError, match="sqlite:///file.db"):
+    with pytest.raises(ValidationError, match=r"sqlite:///file\.db"):
         TrackSettings.model_validate({"uri": uri})
 
 
