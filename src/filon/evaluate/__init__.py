@@ -3,7 +3,8 @@
 In the order of a run:
 
 1. `choose_threshold(tally_valid, settings)` : the decision threshold of two classes, on the validation fold.
-2. `measure_importance(ensemble, encoding, engine.sample(fold, rows_to_explain(ensemble, settings)))` : gain and TreeSHAP, most important first.
+2. `measure_importance(ensemble, encoding, engine.sample(fold, rows_to_explain(ensemble, settings)))` : gain and TreeSHAP, most important
+   first.
 3. `slice_columns(encoding, importances, settings)` : what to slice by; then `engine.tally(scored, by=columns)` opens the rows once.
 4. `examine(tallies, settings, threshold, ...)` : the `Exam`: metrics with intervals, decision, classes, slices.
 5. `summary(exam, context, families, features)` : the dict of metrics/summary.json; `importances_csv(exam)` : feature_importances.csv.

@@ -11,6 +11,8 @@ POINTS = 250
 """Steps of a drawn curve along each axis: finer than a pixel of the page."""
 
 LIFT_SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
+LEAST_ROWS = 10
+"""A share of the highest scores with fewer rows than this says nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,8 @@ def lift(cells: Cells, shares: tuple[float, ...] = LIFT_SHARES) -> tuple[LiftRow
     found = np.concatenate(([0.0], swept.true[::-1]))
     table = []
     for share in shares:
+        if share * rows < LEAST_ROWS and share < 1:
+            continue
         hits = float(np.interp(share * rows, taken, found))
         precision = hits / (share * rows)
         table.append(
@@ -115,8 +119,14 @@ def calibration_error(bins: tuple[CalibrationBin, ...]) -> float | None:
     return sum(each.rows * abs(each.score - each.share) for each in bins) / rows if rows else None
 
 
-def histogram(cells: Cells, bins: int = 40) -> tuple[tuple[float, ...], tuple[tuple[float, ...], tuple[float, ...]]]:
-    """Score distribution of each class: bin edges, and the share of the negatives and of the positives in each bin."""
+def histogram(cells: Cells, effective: float) -> tuple[tuple[float, ...], tuple[tuple[float, ...], tuple[float, ...]]]:
+    """Score distribution of each class: bin edges, and the share of the negatives and of the positives in each bin.
+
+    Parameters
+    ----------
+    effective : rows of the rarer class, as many as the weights are worth: few rows get few bins (twice Rice's rule, 10 to 40)
+    """
+    bins = int(min(40, max(10, 4 * effective ** (1 / 3))))
     top = float(cells.scores[-1]) if len(cells.scores) else 1.0
     high = 1.0 if top > 0.5 else min(1.0, math.ceil(top * 20 + 1e-9) / 20) or 1.0
     edges = np.linspace(0, high, bins + 1)

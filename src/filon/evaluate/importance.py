@@ -50,6 +50,7 @@ def measure_importance(ensemble: Ensemble, encoding: Encoding, sample: pa.Table 
             feature=encoding.names[i],
             gain=float(gains[i]),
             shap=float(means[i]),
+            rows=len(matrix),
             effects=_effects(encoding.features[i], matrix[:, i], shap[:, 0, i]) if i in explained else (),
         )
         for i in order

@@ -39,11 +39,12 @@ class Effect:
 class Importance:
     """One feature's share: total gain (sums to 1) and mean |TreeSHAP| in margin units (many classes: mean over classes).
 
-    `effects` are given for two classes and the most important features."""
+    `effects` are given for two classes and the most important features; `rows` is how many rows TreeSHAP was computed on."""
 
     feature: str
     gain: float
     shap: float | None = None
+    rows: int = 0
     effects: tuple[Effect, ...] = ()
 
 
@@ -82,7 +83,6 @@ class Exam:
     slices: tuple[Slice, ...]
     at_threshold_intervals: Mapping[str, Interval] = field(default_factory=dict)
     confidence: float = 0.95
-    shap_rows: int = 0
     facts: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -119,7 +119,7 @@ class Context:
 
     run : the run's id, or the bundle's; created_at : UTC, ISO 8601; version : Filon's
     source : where the table is, as the recipe says; label, family : the label column and the family of the model
-    folds, class_weights : of the split; examined : the fold or the table that the exam is about
+    folds, class_weights : of the split; examined : the fold that the exam is about, or any other word for rows given by hand
     metric : what the search was judged by; winner : number of the winning trial; settings, rounds : the model's
     valid : the winner's metrics on the validation fold
     openings : the reasons the test fold was opened for; seconds : of each stage

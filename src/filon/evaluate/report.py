@@ -1,11 +1,15 @@
 """The report for people: Markdown, one HTML page and five plots."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from filon.errors import SetupError
 from filon.evaluate.records import Context, Exam
-from filon.pages import Lang
+from filon.evaluate.verdict import Verdict
+from filon.evaluate.view import View
+from filon.pages import Lang, Numbers, Words, render
 
 PLOTS = ("roc_curve.png", "pr_curve.png", "confusion_matrix.png", "calibration.png", "feature_importances.png")
 
@@ -36,10 +40,46 @@ def write_report(folder: Path, exam: Exam, context: Context, lang: Lang) -> tupl
 
 
 def report_files(exam: Exam, context: Context, lang: Lang) -> dict[str, bytes]:
-    """The files of a report by name."""
-    return {"EVALUATION_REPORT.md": "\n".join(headlines(exam, context, lang)).encode()}
+    """The files of a report by name, for a caller with its own way of writing."""
+    view = View(exam, context, lang)
+    values = view.values()
+    return {
+        "EVALUATION_REPORT.md": render("report.md.j2", lang, page="report", **values).encode(),
+        "report.html": render("report.html.j2", lang, page="report", **values).encode(),
+        **_plots(view, values["importances"]),
+    }
 
 
 def headlines(exam: Exam, context: Context, lang: Lang) -> tuple[str, ...]:
-    """What was found, in three lines."""
-    return tuple(f"{name} {interval.value}" for name, interval in list(exam.metrics.items())[:3] if context.run and lang)
+    """What was found, in three lines of plain text."""
+    return Verdict(exam, context, Words(lang, "report"), Numbers(lang)).headlines()
+
+
+def _plots(view: View, importances: Mapping[str, Any]) -> dict[str, bytes]:
+    """The five plots as PNG; what cannot be drawn says why on its sheet."""
+    from filon.pages import figures
+
+    exam, words, numbers, drawings = view.exam, view.words, view.numbers, view.drawings
+    why = words(f"why.{exam.metrics['areaUnderROC'].why or 'no-rows'}")
+    drawn, title = bool(drawings.numbers_drawn), words("importances.title")
+    series = [words("importances.shap"), words("importances.gain")] if importances["shap"] else [words("importances.gain")]
+    scale = words("importances.each") if importances["shap"] else ""
+    axes = words("decision.true"), words("decision.predicted")
+    return {
+        "roc_curve.png": figures.lines(drawings.roc(), numbers) if drawn else figures.note(why, words("curve.roc")),
+        "pr_curve.png": figures.lines(drawings.pr(), numbers) if drawn else figures.note(why, words("curve.pr")),
+        "confusion_matrix.png": figures.matrix(exam.confusion, exam.classes, _matrix_title(view), *axes, numbers),
+        "calibration.png": figures.lines(drawings.calibration(), numbers)
+        if drawings.bins
+        else figures.note(why, words("curve.calibration")),
+        "feature_importances.png": figures.bars(importances["bars"], series, title, scale)
+        if importances["bars"]
+        else figures.note(words("importances.none"), title),
+    }
+
+
+def _matrix_title(view: View) -> str:
+    title = view.words("decision.matrix")
+    if view.exam.threshold is None:
+        return title
+    return f"{title} · {view.words('curve.threshold', threshold=view.numbers.number(view.exam.threshold))}"

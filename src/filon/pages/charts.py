@@ -149,16 +149,20 @@ class Charts:
             plane.add(f'<path class="guide" d="M{plane.px(reference):.1f},2V{floor}"/>')
         for row, span in enumerate(spans):
             y = row * 20 + 16
-            tint = "var(--bad)" if span.strong else colour(0)
             plane.add(_text(label - 10, y + 4, _short(span.name), "end", "name", title=span.title or span.name))
-            reach = f"M{plane.px(span.low):.1f},{y}H{plane.px(span.high):.1f}"
-            plane.add(f'<path d="{reach}" stroke="{tint}" stroke-width="2.4" stroke-linecap="round"/>')
-            shape = f'<circle cx="{plane.px(span.value):.1f}" cy="{y}" r="4.2" fill="{tint}"/>'
-            if span.strong:  # a diamond: not told by colour alone
-                x = plane.px(span.value)
-                shape = f'<path d="M{x - 5.5:.1f},{y}L{x:.1f},{y - 5.5}L{x + 5.5:.1f},{y}L{x:.1f},{y + 5.5}Z" fill="{tint}"/>'
-            plane.add(f"<g>{shape}<title>{escape(span.title)}</title></g>")
+            plane.add(_interval(plane, span, y))
         return plane.svg(name)
+
+    def cell(self, span: Span, bounds: tuple[float, float], reference: float | None = None) -> "Markup":
+        """One interval as small as a table cell, between bounds that all rows share."""
+        from markupsafe import Markup
+
+        plane = Plane(bounds, (0, 1), width=190, height=18, left=7, right=7, top=0, bottom=0)
+        parts = ['<path d="M7,9H183" stroke="var(--grid)"/>']
+        if reference is not None:
+            parts.append(f'<path d="M{plane.px(reference):.1f},0V18" stroke="var(--faint)" stroke-dasharray="3 3"/>')
+        parts.append(_interval(plane, span, 9))
+        return Markup(f'<svg class="cell" viewBox="0 0 190 18" role="img" aria-label="{escape(span.title)}">{"".join(parts)}</svg>')
 
     def strips(
         self,
@@ -245,6 +249,16 @@ def _line(plane: Plane, line: Line) -> None:
         for i, (px, py) in enumerate(zip(line.x, line.y, strict=True)):
             title = f"<title>{escape(line.titles[i])}</title>" if len(line.titles) > i else ""
             plane.add(f'<circle cx="{plane.px(px):.1f}" cy="{plane.py(py):.1f}" r="3.6" fill="{tint}">{title}</circle>')
+
+
+def _interval(plane: Plane, span: Span, y: float) -> str:
+    """A value between its bounds; one to be noticed is a red diamond, so that it is not told by colour alone."""
+    tint, x = "var(--bad)" if span.strong else colour(0), plane.px(span.value)
+    reach = f"M{plane.px(span.low):.1f},{y}H{plane.px(span.high):.1f}"
+    shape = f'<circle cx="{x:.1f}" cy="{y}" r="4.2" fill="{tint}"/>'
+    if span.strong:
+        shape = f'<path d="M{x - 5.5:.1f},{y}L{x:.1f},{y - 5.5}L{x + 5.5:.1f},{y}L{x:.1f},{y + 5.5}Z" fill="{tint}"/>'
+    return f'<g><path d="{reach}" stroke="{tint}" stroke-width="2.4" stroke-linecap="round"/>{shape}<title>{escape(span.title)}</title></g>'
 
 
 def _vertical(plane: Plane, at: float, text: str) -> None:

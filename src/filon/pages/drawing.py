@@ -94,6 +94,12 @@ class Span:
     strong: bool = False
 
 
+def legend_of(drawing: Drawing) -> tuple[list[str], list[str], list[int]]:
+    """Names, dashes and colours of the named lines."""
+    named = [line for line in drawing.lines if line.name]
+    return [line.name for line in named], [line.dash for line in named], [line.colour for line in named]
+
+
 def nice(low: float, high: float, most: int = 6) -> tuple[list[float], float]:
     """Round tick values in a range, at most `most` (and one), and their distance.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filon.pages import charts
+from filon.pages.drawing import legend_of
 from filon.pages.numbers import Numbers
 from filon.pages.words import Lang, Words
 
@@ -43,5 +44,6 @@ def _environment(lang: Lang) -> "Environment":
     for name in ("number", "integer", "signed", "significant", "percent", "seconds", "bytes"):
         environment.filters[name] = getattr(numbers, name)
     environment.filters["pipe"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
+    environment.globals["legend"] = legend_of
     environment.globals["theme"] = (HERE / "theme.css").read_text(encoding="utf-8")
     return environment

@@ -40,6 +40,7 @@ def lines(drawing: Drawing, numbers: Numbers) -> bytes:
             color=INK,
             fontsize=9.5,
             zorder=6,
+            path_effects=[_halo()],
         )
     _axis(axes.set_xlim, axes.set_xticks, drawing.x_range, drawing.x_format, numbers)
     _axis(axes.set_ylim, axes.set_yticks, drawing.y_range, drawing.y_format, numbers)
@@ -122,8 +123,9 @@ def _sheet(title: str, size: tuple[float, float]) -> tuple["Figure", "Axes"]:
 
     figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
+    figure.get_layout_engine().set(w_pad=0.14, h_pad=0.12)  # type: ignore[union-attr, call-arg]
     axes = figure.add_subplot()
-    axes.set_title(title, loc="left", color=INK, fontsize=12.5, fontweight="semibold", pad=12)
+    axes.set_title(title, loc="left", color=INK, fontsize=12.5, fontweight="bold", pad=12)
     axes.tick_params(length=0, labelcolor=MUTED, labelsize=9)
     axes.grid(color=RULE, lw=0.9)
     axes.set_axisbelow(True)
@@ -156,6 +158,12 @@ def _shade() -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("filon", ["#f6f4ee", "#9db4d3", "#3c5f93"])
+
+
+def _halo() -> Any:
+    from matplotlib.patheffects import withStroke
+
+    return withStroke(linewidth=3, foreground="white")
 
 
 def _png(figure: "Figure") -> bytes:

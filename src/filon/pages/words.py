@@ -50,12 +50,16 @@ class Words:
         return self(f"{key}.{'one' if n == 1 else 'many'}", n=shown, **values)
 
     def rich(self, key: str, **values: object) -> "Markup":
-        """As HTML: values escaped, **bold** and `code` marked up."""
+        """The text of a key as HTML: values escaped, **bold** and `code` marked up."""
+        return self.mark(self(key, **values))
+
+    @staticmethod
+    def mark(text: str) -> "Markup":
+        """A text marked with ** and ` as HTML; everything else in it is escaped."""
         from markupsafe import Markup, escape
 
-        text = self._texts[key].format(**{name: escape(value) for name, value in values.items()})
-        text = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", text)
-        return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", text))
+        marked = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(text)))
+        return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", marked))
 
 
 def _flat(table: dict[str, object], prefix: str = "") -> dict[str, str]:
