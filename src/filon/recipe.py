@@ -45,7 +45,8 @@ class Recipe(Settings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipeFile:
-    """A parsed recipe, the folder its relative paths start at, and what was written (without the values of `${NAME}`, which may be secrets)."""
+    """A parsed recipe, the folder its relative paths start at, and what was written (without the values of `${NAME}`, which may be
+    secrets)."""
 
     recipe: Recipe
     base: Path
@@ -86,7 +87,7 @@ def recipe_from(written: Mapping[str, Any], base: Path, path: str = "<python>", 
     try:
         recipe = Recipe.model_validate(expanded)
     except ValidationError as exc:
-        raise _translate(exc, expanded, path, text) from exc
+        raise _translate(exc, path, text) from exc
     return RecipeFile(recipe=recipe, base=base, written=dict(written), path=path)
 
 
@@ -160,7 +161,7 @@ def _variable(name: str, path: str) -> str:
     return os.environ[name]
 
 
-def _translate(exc: ValidationError, written: Mapping[str, Any], path: str, text: str) -> RecipeError:
+def _translate(exc: ValidationError, path: str, text: str) -> RecipeError:
     # a misspelt key is also a missing one: the slip is what the user wants to hear of
     first = min(exc.errors(), key=lambda error: error["type"] != "extra_forbidden")
     loc = tuple(str(part) for part in first["loc"])

@@ -126,13 +126,13 @@ class ColumnProfile:
 
     `distinct` counts non-missing values (exact up to 100,000, else within 2 %). Numbers: `minimum` ... `quantiles` (0, .05, .25, .5,
     .75, .95, 1) over finite values, `infinite` cells. `not_numeric` counts cells that do not fit a number, boolean or date column (they
-    are missing), with examples (row number from 1, text cut to 40 characters). Category and text: `top` (most frequent first, at most 50; ties by text). `histogram` for numbers and dates (seconds since 1970).
-    `auc` is the areaUnderROC of this column alone against the label, in its better direction (numbers as they stand or in groups, categories
-    by their positive rate learnt on the other half of the rows, so that unique values teach nothing; one class against
-    the rest, the largest, for many classes), `accuracy` the share of rows whose class is the most frequent one of their value in the other
-    half; None when not defined. `increasing` : values never fall from one row to the next. `top` is also given for numbers of at most 50 values.
-    Counts by class follow `Profile.labels`, the 20 most frequent. Above a million rows (or 48 million number cells) quantiles, histograms and
-    rankings of numbers come from an even sample.
+    are missing), with examples (row number from 1, text cut to 40 characters). Category and text: `top` (most frequent first, at most 50;
+    ties by text). `histogram` for numbers and dates (seconds since 1970). `auc` is the areaUnderROC of this column alone against the label,
+    in its better direction (numbers as they stand or in groups, categories by their positive rate learnt on the other half of the rows, so
+    that unique values teach nothing; one class against the rest, the largest, for many classes), `accuracy` the share of rows whose class
+    is the most frequent one of their value in the other half; None when not defined. `increasing` : values never fall from one row to the
+    next. `top` is also given for numbers of at most 50 values. Counts by class follow `Profile.labels`, the 20 most frequent. Above a
+    million rows (or 48 million number cells) quantiles, histograms and rankings of numbers come from an even sample.
     """
 
     name: str
@@ -342,7 +342,8 @@ class Engine(Protocol):
         ...
 
     def tally(self, scored: Table, by: Sequence[str] = ()) -> Mapping[tuple[str, ...], Tally]:
-        """Counts of label by score. Key () is the whole; with `by`, key (column, value) are slices of category features (at most 12 most frequent values each)."""
+        """Counts of label by score. Key () is the whole; with `by`, key (column, value) are slices of category features (at most 12 most
+        frequent values each)."""
         ...
 
     def write(self, scored: Table, sink: Sink) -> Written:
@@ -352,7 +353,8 @@ class Engine(Protocol):
     def sample(self, rows: "Table | Fold", most: int, per_class: int = 0) -> pa.Table:
         """At most `most` rows with the lowest row hashes (and at least `per_class` of each class where there are that many).
 
-        From a Table: its typed source columns. From a Fold: the features under their names as encoded float32, `label` int32 (class number), `weight` float32."""
+        From a Table: its typed source columns. From a Fold: the features under their names as encoded float32, `label` int32 (class
+        number), `weight` float32."""
         ...
 
     def __enter__(self) -> "Engine": ...
