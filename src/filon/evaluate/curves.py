@@ -93,7 +93,7 @@ def lift(cells: Cells, shares: tuple[float, ...] = LIFT_SHARES) -> tuple[LiftRow
 
 
 def calibration(cells: Cells, effective: float, bins: int = 10) -> tuple[CalibrationBin, ...]:
-    """Does a score of 0.3 happen three times in ten? Bins of about equal weight, each with 20 rows or more.
+    """Does a score of 0.3 happen three times in ten? Bins of about equal weight, each with 20 rows or more where there are as many.
 
     Parameters
     ----------
@@ -102,8 +102,23 @@ def calibration(cells: Cells, effective: float, bins: int = 10) -> tuple[Calibra
     total = float((cells.positives + cells.negatives).sum())
     if not total:
         return ()
-    worth = effective / total
     grouped, _ = group(cells, max(1, min(bins, int(effective // 20))))
+    return _bins(grouped, effective / total)
+
+
+def calibration_of_many(cells: Cells, effective: float, bins: int = 10) -> tuple[CalibrationBin, ...]:
+    """The same for the pooled curves of many classes, where most scores are near 0: bins of equal width."""
+    total = float((cells.positives + cells.negatives).sum())
+    if not total:
+        return ()
+    starts = np.unique(np.searchsorted(cells.scores, np.arange(bins) / bins))
+    starts = starts[starts < len(cells.scores)]
+    positives, negatives = np.add.reduceat(cells.positives, starts), np.add.reduceat(cells.negatives, starts)
+    scores = np.add.reduceat(cells.scores * (cells.positives + cells.negatives), starts) / (positives + negatives)
+    return _bins(Cells(scores, positives, negatives), effective / total)
+
+
+def _bins(grouped: Cells, worth: float) -> tuple[CalibrationBin, ...]:
     table = []
     for score, positives, negatives in zip(grouped.scores, grouped.positives, grouped.negatives, strict=True):
         rows = float(positives + negatives)

@@ -81,7 +81,8 @@ class Drawings:
     def bins(self) -> tuple[curves.CalibrationBin, ...]:
         """Calibration bins; of many classes pooled, one against the rest."""
         cells = _pooled(self.reading.cells)
-        return curves.calibration(cells, float(self.exam.tally.confusion.sum()) * worth_of(self.exam.tally))
+        effective = float(self.exam.tally.confusion.sum()) * worth_of(self.exam.tally)
+        return curves.calibration(cells, effective) if self.two else curves.calibration_of_many(cells, effective * len(self.reading.cells))
 
     def calibration(self) -> Drawing:
         """Share of positives by mean score."""

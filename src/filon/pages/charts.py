@@ -179,6 +179,7 @@ class Charts:
         pad = 0.05 * ((high - low) or 1)
         plane = Plane((low - pad, high + pad), (0, 1), width=width, height=len(strips) * 34 + 34, left=label, top=6, bottom=28)
         self._x_axis(plane, form)
+        ringed = False
         for row, (group, values_here) in enumerate(strips):
             y = row * 34 + 24
             plane.add(_text(label - 12, y + 4, _short(group), "end", "name"))
@@ -188,7 +189,8 @@ class Charts:
                 title = f"<title>{escape(tick(self.numbers, value, form, 0.0001))}</title>"
                 at = f'cx="{plane.px(value):.1f}" cy="{y + shift:.1f}"'
                 plane.add(f'<circle {at} r="4" fill="{colour(row)}" fill-opacity=".55">{title}</circle>')
-                if value == best:
+                if value == best and not ringed:
+                    ringed = True
                     plane.add(f'<circle {at} r="8" fill="none" stroke="var(--gold)" stroke-width="2.4"/>')
         return plane.svg(name)
 
