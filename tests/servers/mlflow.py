@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -62,34 +63,29 @@ def _postgres_programs() -> Path:
     pytest.fail("PostgreSQL is not installed: apt-get install -y postgresql (it is in .ci/apt.txt)")
 
 
-def _as_postgres(words: list[str]) -> list[str]:
-    """PostgreSQL refuses to run as root."""
-    return ["runuser", "-u", "postgres", "--", *words] if os.geteuid() == 0 else words
-
-
 @contextmanager
-def postgres(folder: Path) -> Iterator[int]:
+def postgres() -> Iterator[int]:
     """A cluster with the database `mlflow` of the user `mlflow`; gives its port."""
     programs, port = _postgres_programs(), free_port()
+    folder = Path(tempfile.mkdtemp(prefix="filon-postgres-"))  # not in pytest's folders, which the user postgres may not enter
     data = folder / "data"
-    folder.mkdir(parents=True, exist_ok=True)
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres")
-        for parent in folder.parents[:3]:  # pytest keeps its folders to itself
-            parent.chmod(parent.stat().st_mode | 0o011)
-    quiet = {"check": True, "stdout": subprocess.DEVNULL, "cwd": "/"}
-    subprocess.run(
-        _as_postgres([str(programs / "initdb"), "-D", str(data), "-U", "mlflow", "--auth=trust", "-E", "UTF8", "--no-sync"]), **quiet
-    )
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
-    subprocess.run(
-        _as_postgres([str(programs / "pg_ctl"), "-D", str(data), "-l", str(folder / "log"), "-o", options, "-w", "start"]), **quiet
-    )
     try:
-        subprocess.run([str(programs / "createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", "mlflow", "mlflow"], **quiet)
+        _call([str(programs / "initdb"), "-D", str(data), "-U", "mlflow", "--auth=trust", "-E", "UTF8", "--no-sync"])
+        _call([str(programs / "pg_ctl"), "-D", str(data), "-l", str(folder / "log"), "-o", options, "-w", "start"])
+        _call([str(programs / "createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", "mlflow", "mlflow"])
         yield port
     finally:
-        subprocess.run(_as_postgres([str(programs / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop"]), **quiet)
+        _call([str(programs / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop"])
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _call(words: list[str]) -> None:
+    """As the user postgres where we are root, which PostgreSQL refuses."""
+    words = ["runuser", "-u", "postgres", "--", *words] if os.geteuid() == 0 else words
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, cwd="/")
 
 
 @contextmanager
@@ -134,9 +130,9 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", address: str, log: Pat
 
 
 @pytest.fixture(scope="session")
-def tracking_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def tracking_database() -> Iterator[int]:
     """Port of a PostgreSQL for MLflow."""
-    with postgres(tmp_path_factory.mktemp("postgres") / "cluster") as port:
+    with postgres() as port:
         yield port
 
 
