@@ -127,8 +127,7 @@ def _look_parquet(files: tuple[File, ...], settings: DataSettings, origin: str) 
 
 def _look_csv(files: tuple[File, ...], settings: DataSettings, origin: str) -> Source:
     _refuse_mixed(files, origin, parquet_first=False)
-    found = sampling.pieces(files)
-    dialect, names, rows = csv_dialect.sniff(found, settings, origin, gzip=sampling.is_gzip(files[0]))
+    dialect, names, rows = _sniff(files, settings, origin)
     refuse_alike(names, origin)
     if dialect.header:
         for file in files[1:]:
@@ -155,6 +154,19 @@ def _look_csv(files: tuple[File, ...], settings: DataSettings, origin: str) -> S
         where=settings.where or "",
         origin=origin,
     )
+
+
+def _sniff(files: tuple[File, ...], settings: DataSettings, origin: str) -> tuple[Dialect, tuple[str, ...], list[list[str]]]:
+    """Dialect, names and sampled rows; a head that ends within the first row is taken again, eight times as long."""
+    head = sampling.HEAD
+    while True:
+        found = sampling.pieces(files, head=head)
+        try:
+            return csv_dialect.sniff(found, settings, origin, gzip=sampling.is_gzip(files[0]))
+        except DataError as exc:
+            if exc.code != "read.no-rows" or len(found[0]) < head or head >= sampling.MOST_HEAD:
+                raise
+            head *= 8
 
 
 def _refuse_mixed(files: Sequence[File], origin: str, *, parquet_first: bool) -> None:

@@ -19,6 +19,10 @@ GZIP_LOOK = 128 << 20
 GZIP_REMOTE_LOOK = 4 << 20
 
 
+MOST_HEAD = 128 << 20
+"""Bytes of the head looked at when its first rows are longer than that of other tables: one cell may hold megabytes."""
+
+
 def is_gzip(file: File) -> bool:
     """Whether a file begins as gzip does."""
     return piece(file, 0, 2) == b"\x1f\x8b"

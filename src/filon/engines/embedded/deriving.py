@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import duckdb
 
 
+VOLATILE = ("random", "uuid", "now", "current_timestamp", "current_date", "today", "nextval", "generate_subscripts", "getenv")
+
+
 def mentions(name: str, source: Source) -> bool:
     """Whether the recipe's SQL may name the column (a word of that name is enough)."""
     every = " ".join([source.where, *(column.sql for column in source.columns)])
@@ -34,7 +37,7 @@ def refuse_unless_rowwise(sql: str, where: str) -> None:
         tree = sqlglot.parse_one(sql, dialect="duckdb")
     except SqlglotError as exc:
         raise _bad_sql(sql, where, _plain(str(exc))) from exc
-    far = tree.find(exp.AggFunc, exp.Window, exp.Select, exp.Table, exp.Command)
+    far = tree.find(exp.AggFunc, exp.Window, exp.Select, exp.Table, exp.Command, exp.Explode, exp.Unnest)
     if far is not None or not isinstance(tree, exp.Expression):
         found = far.sql(dialect="duckdb")[:80] if far else "no expression"
         raise RecipeError(
@@ -43,11 +46,7 @@ def refuse_unless_rowwise(sql: str, where: str) -> None:
             f"{sql!r} holds {found!r}: sums, windows and subqueries change with the rows around, so a served model could not repeat it",
             "write a function of one row's columns, or compute the column before (in the source)",
         )
-    volatile = [
-        name
-        for name in ("random", "uuid", "now", "current_timestamp", "current_date", "today", "nextval")
-        if re.search(rf"\b{name}\b", sql, re.IGNORECASE)
-    ]
+    volatile = [name for name in VOLATILE if re.search(rf"\b{name}\b", sql, re.IGNORECASE)]
     if volatile:
         raise RecipeError(
             "read.derive-not-rowwise",
