@@ -34,7 +34,7 @@ class XGBoostGrid(Settings):
     max_bin: Ints = 256
     max_leaves: Ints = 0
     categories: Literal["native", "ordinal"] | tuple[Literal["native", "ordinal"], ...] = Field(
-        default="native", description="native: splits by sets of categories; ordinal: by frequency rank"
+        default="native", description="native: splits by sets of categories (features of up to 200); ordinal: by frequency rank"
     )
     early_stopping_rounds: int = Field(default=50, ge=0, description="0 turns early stopping off")
     library: Literal["xgboost"] = "xgboost"

@@ -57,14 +57,10 @@ def share_forest(tree: dict[str, Any], shape: Ensemble, count: int) -> Ensemble:
     Notes
     -----
     Leaves are computed from `base_weights`, which stay as they are: so a prefix of a forest and a shorter forest are equal to the bit.
-    Trees with a vector in each leaf become one tree per class with the same splits: every binding reads those, and TreeSHAP takes them.
     """
     model = tree["learner"]["gradient_booster"]["model"]
     outputs = 1 if len(shape.classes) == 2 else len(shape.classes)
-    if model["trees"] and model["trees"][0]["tree_param"]["size_leaf_vector"] not in ("0", "1"):
-        plain = [single for vector in model["trees"][:count] for single in _split_outputs(vector, outputs)]
-    else:
-        plain = model["trees"][: count * outputs]
+    plain = model["trees"][: count * outputs]
     share = np.float32(1 / count)
     for number, one in enumerate(plain):
         leaf = one["left_children"] == -1
@@ -75,17 +71,3 @@ def share_forest(tree: dict[str, Any], shape: Ensemble, count: int) -> Ensemble:
     model["iteration_indptr"] = [0, len(plain)]
     model["gbtree_model_param"] = {**model["gbtree_model_param"], "num_trees": str(len(plain)), "num_parallel_tree": str(count)}
     return replace(shape, model=ubjson.write(tree), rounds=1, trees=len(plain))
-
-
-def _split_outputs(vector: dict[str, Any], outputs: int) -> list[dict[str, Any]]:
-    """One tree per class of a tree with a vector in each leaf."""
-    nodes = len(vector["left_children"])
-    leaf = vector["left_children"] == -1
-    shares = vector["base_weights"].reshape(nodes, outputs)
-    leaves = vector["leaf_weights"].reshape(-1, outputs)
-    at = np.where(leaf, vector["right_children"], 0)
-    common = {name: value for name, value in vector.items() if name != "leaf_weights"}
-    common["right_children"] = np.where(leaf, np.int32(-1), vector["right_children"])
-    common["sum_hessian"] = vector["sum_hessian"] / np.float32(outputs)
-    common["tree_param"] = {**vector["tree_param"], "size_leaf_vector": "1"}
-    return [{**common, "base_weights": np.where(leaf, leaves[at, c], shares[:, c]).astype(np.float32)} for c in range(outputs)]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from filon.engines.trainer.families import by_sets
 from filon.engines.trainer.rows import Block, FoldRows
 
 GATHER_CELLS = 8_000_000
@@ -105,7 +106,7 @@ def quantised(rows: FoldRows, key: Key, machine: Machine, *, like: Any = None, s
 
     bins, native = key
     features = rows.encoding.features
-    types = ["c" if native and feature.kind == "category" else "q" for feature in features] if native else None
+    types = ["c" if native and by_sets(feature) else "q" for feature in features] if native else None
     shared = {"max_bin": bins, "nthread": machine.threads, "enable_categorical": native}
     classes = np.ones(len(rows.class_weights), dtype=np.float32) if like is not None else np.asarray(rows.class_weights, dtype=np.float32)
     if like is None and rows.rows > 2 * CUT_ROWS:
@@ -122,7 +123,7 @@ def _sample(rows: FoldRows, native: bool) -> np.ndarray:
     most = max(20_000, min(CUT_ROWS, 64_000_000 // max(1, len(features))))
     parts = [block.x.copy() for block in _First(rows, most).blocks()]
     if native:
-        parts.append(np.array([[len(f.categories) - 1 if f.categories else np.nan for f in features]], dtype=np.float32))
+        parts.append(np.array([[len(f.categories) - 1 if by_sets(f) and f.categories else np.nan for f in features]], dtype=np.float32))
     return np.concatenate(parts)
 
 

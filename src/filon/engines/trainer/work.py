@@ -9,7 +9,7 @@ from filon.engines.base import FitPlan, Fitted
 from filon.engines.tally import Tallier, Tally
 from filon.engines.trainer.boosting import boost
 from filon.engines.trainer.curves import Curve, metric_of
-from filon.engines.trainer.families import link_of, parameters
+from filon.engines.trainer.families import COUNT, by_sets, link_of, parameters
 from filon.engines.trainer.forest import grow
 from filon.engines.trainer.linear import regress
 from filon.engines.trainer.matrix import Matrices
@@ -51,7 +51,7 @@ def carry_out(group: Group, matrices: Matrices, plan: FitPlan, progress: Progres
             ensemble=ensemble,
             tally=tally,
             rounds=kept,
-            curve=tuple(curve.points[:count]),
+            curve=tuple(curve.points[:count] if group.work.family in COUNT else curve.points),
             curve_metric=curve.metric if curve.points else "",
             seconds=time.monotonic() - began,
             shared=group.shared(trials[0]),
@@ -99,7 +99,8 @@ def _forest(group: Group, matrices: Matrices, plan: FitPlan, progress: Progress,
     train, _ = matrices.get((work.bins, work.native))
     params = _parameters(group, train, encoding, matrices.threads)
     tell = progress.round
-    booster = grow(params, group.rounds, train, len(encoding.classes), lambda number, value: tell(group, number, value), stop, late)
+    rate = float(str(work.acts["subsamplingRate"]))
+    booster = grow(params, group.rounds, rate, train, len(encoding.classes), lambda number, value: tell(group, number, value), stop, late)
     done = booster.num_boosted_rounds()
     tree = ubjson.read(bytes(booster.save_raw("ubj")))
     shape = _shape(group, encoding)
@@ -129,7 +130,7 @@ def _shape(group: Group, encoding: Encoding) -> Ensemble:
         model=b"",
         classes=encoding.classes,
         features=len(encoding.features),
-        categorical=tuple(group.work.native and feature.kind == "category" for feature in encoding.features),
+        categorical=tuple(group.work.native and by_sets(feature) for feature in encoding.features),
     )
 
 
