@@ -4,6 +4,7 @@ from typing import ClassVar, Literal, get_args
 
 Code = Literal[
     "bug.unexpected",
+    "check.cells-unfit",
     "check.class-outside",
     "check.class-single-row",
     "check.classes-absent",

@@ -95,8 +95,8 @@ def look(case: Case) -> tuple[str, list[Finding]]:
     for question in (_nested, _empty, _mostly_missing, _date, _text, _constant, _identifier):
         found = question(case)
         if found is not None:
-            return found.what, [found]
-    return "", [found for question in REMARKS if (found := question(case)) is not None]
+            return found.what, [found, *_unfit(case)]
+    return "", [*(found for question in REMARKS if (found := question(case)) is not None), *_unfit(case)]
 
 
 def _nested(case: Case) -> Finding | None:
@@ -242,7 +242,7 @@ def _infinite(case: Case) -> Finding | None:
 
 def _text_in_numbers(case: Case) -> Finding | None:
     profile = case.profile
-    if not profile.not_numeric:
+    if not profile.not_numeric or case.column.kind != "number":
         return None
     examples = some((f"{text} (row {row})" for row, text in profile.not_numeric_examples), 3)
     words = list(dict.fromkeys(text for _, text in profile.not_numeric_examples))[:3]
@@ -255,6 +255,15 @@ def _text_in_numbers(case: Case) -> Finding | None:
         some=examples,
         words=toml_list([*case.data.missing, *words]),
     )
+
+
+def _unfit(case: Case) -> list[Finding]:
+    """Cells of a date or boolean column that are neither."""
+    profile, kind = case.profile, case.column.kind
+    if not profile.not_numeric or kind not in ("date", "boolean"):
+        return []
+    examples = some((f"{text} (row {row})" for row, text in profile.not_numeric_examples), 3)
+    return [finding("warning", "check.cells-unfit", case.name, rows=profile.not_numeric, all=profile.rows, some=examples, kind=f"@{kind}")]
 
 
 def _number_as_text(case: Case) -> Finding | None:

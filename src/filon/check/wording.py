@@ -117,7 +117,7 @@ def plain_name(name: str, suffix: str) -> str:
     >>> plain_name("Fecha de alta", "month")
     'fecha_de_alta_month'
     """
-    return re.sub(r"\W+", "_", f"{name}_{suffix}").strip("_").lower()
+    return re.sub(r"[\W_]+", "_", f"{name}_{suffix}").strip("_").lower()
 
 
 def derive_line(name: str, sql: str) -> str:

@@ -25,6 +25,8 @@ class Labels:
         """Number each cell and count it: (rows,) int32."""
         if pa.types.is_floating(cells.type) or pa.types.is_decimal(cells.type):
             cells = pa.array(np.asarray(cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)), from_pandas=True)
+        if pa.types.is_null(cells.type):
+            cells = cells.cast(pa.string())
         coded = cells if pa.types.is_dictionary(cells.type) else cells.dictionary_encode()
         texts = label_text(coded.dictionary).to_pylist()
         lookup = np.zeros(len(texts) + 1, np.int32)

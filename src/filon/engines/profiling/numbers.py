@@ -34,6 +34,7 @@ class Numbers:
         "mean",
         "minimum",
         "missing",
+        "rising",
         "wide",
     )
 
@@ -41,7 +42,7 @@ class Numbers:
         self.missing = self.infinite = self.finite = 0
         self.mean = self.m2 = 0.0
         self.minimum, self.maximum = math.inf, -math.inf
-        self.integer = self.increasing = True
+        self.integer = self.increasing = self.rising = True
         self.last = -math.inf
         self.distinct = Distinct(columns)
         self.wide = wide  # dates need float64 in the sample, numbers are seen by the model as float32
@@ -66,11 +67,13 @@ class Numbers:
             self.distinct.add_numbers(values)
 
     def _moments(self, values: np.ndarray) -> None:
-        count, mean = len(values), float(values.mean())
+        with np.errstate(over="ignore"):
+            count, mean = len(values), float(values.mean())
         shift = mean - self.mean
         total = self.finite + count
         # Chan, Golub, LeVeque (1983): no cancellation when the mean is far from zero
-        self.m2 += float(np.square(values - mean).sum()) + shift * shift * self.finite * count / total
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.m2 += float(np.square(values - mean).sum()) + shift * shift * self.finite * count / total
         self.mean += shift * count / total
         self.finite = total
         self.minimum, self.maximum = min(self.minimum, float(values.min())), max(self.maximum, float(values.max()))
@@ -78,6 +81,7 @@ class Numbers:
     def _order(self, values: np.ndarray) -> None:
         if self.increasing:
             self.increasing = bool(values[0] >= self.last) and bool((values[1:] >= values[:-1]).all())
+            self.rising = self.rising and self.increasing and bool(values[0] > self.last) and bool((values[1:] > values[:-1]).all())
             self.last = float(values[-1])
         if self.integer:
             self.integer = bool((values == np.rint(values)).all())
@@ -90,6 +94,7 @@ class Numbers:
             self.m2 += other.m2 + shift * shift * self.finite * other.finite / total
             self.mean += shift * other.finite / total
         self.increasing = self.increasing and other.increasing and (other.finite == 0 or other.minimum >= self.last)
+        self.rising = self.rising and self.increasing and other.rising and (other.finite == 0 or other.minimum > self.last)
         self.last = other.last if other.finite else self.last
         self.finite, self.missing, self.infinite = total, self.missing + other.missing, self.infinite + other.infinite
         self.minimum, self.maximum = min(self.minimum, other.minimum), max(self.maximum, other.maximum)
@@ -102,10 +107,14 @@ class Numbers:
         """Cells kept, in the order of the sample's rows."""
         return np.concatenate(self.kept) if self.kept else np.empty(0, np.float32)
 
+    def values(self) -> int:
+        """Distinct values; exact for values that grow from row to row, whatever their number (row numbers)."""
+        return self.finite if self.rising and self.increasing else self.distinct.count()
+
     @property
     def std(self) -> float | None:
-        """Sample standard deviation."""
-        return math.sqrt(self.m2 / (self.finite - 1)) if self.finite > 1 else None
+        """Sample standard deviation; None for fewer than two values, or when it is beyond float64."""
+        return math.sqrt(self.m2 / (self.finite - 1)) if self.finite > 1 and math.isfinite(self.m2) else None
 
 
 class Sorted:

@@ -179,7 +179,7 @@ def _number(of: Profiler, column: Column, numbers: Numbers, view: _View) -> Colu
         kind=column.kind,
         rows=of.rows,
         missing=numbers.missing,
-        distinct=numbers.distinct.count(),
+        distinct=numbers.values(),
         minimum=numbers.minimum if some else None,
         maximum=numbers.maximum if some else None,
         mean=numbers.mean if some else None,

@@ -43,7 +43,7 @@ class Texts:
 
     def add(self, cells: pa.Array, cell: np.ndarray, width: int) -> None:
         """Cells of any text or boolean type; `cell` (rows,) is half * width + class."""
-        if pa.types.is_boolean(cells.type):
+        if pa.types.is_boolean(cells.type) or pa.types.is_null(cells.type):
             cells = cells.cast(pa.string())
         coded = cells if pa.types.is_dictionary(cells.type) else cells.dictionary_encode()
         uniques = coded.dictionary.cast(pa.large_string())
