@@ -56,3 +56,9 @@ docs-serve:
 # Rewrite the golden texts from what the product says now
 golden:
     pytest tests/golden --update-golden
+
+# The picture of README.md, from the report of `filon demo` in a folder
+picture folder="filon-demo":
+    chromium --headless=new --no-sandbox --disable-gpu --disable-background-networking --hide-scrollbars \
+      --force-device-scale-factor=1.25 --window-size=1280,680 --screenshot=docs/img/report.png \
+      "file://$(realpath "$(ls -d {{ folder }}/runs/flights/*/report/report.html | tail -1)")"
