@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 
 from filon.engines.base import Source
@@ -14,6 +13,7 @@ from filon.engines.cast import literal, quoted
 from filon.engines.embedded import direct, functions
 from filon.engines.embedded.deriving import bind_where
 from filon.engines.embedded.fetching import localised
+from filon.engines.embedded.sampling import LowestRows
 from filon.engines.embedded.session import connect, in_our_words
 from filon.engines.embedded.views import STORED, make_views, misfit_of, scan, stored_of, with_where
 from filon.engines.storage import has_space
@@ -120,44 +120,16 @@ class EmbeddedTable:
         columns = self.source.columns
         features = [one.name for one in columns if one.role == "feature" and one.kind in ("number", "boolean", "category")]
         label = next(iter(self.source.names("label")), None)
-        kept = _Lowest(most, per_class)
+        kept = LowestRows(most, per_class)
         for batch in self.batches():
             texts = None if label is None else label_text(batch.column(batch.schema.get_field_index(label)))
             kept.add(batch, row_hash(batch, features), texts)
-        return kept.table(self.names)
+        rows = kept.table(most, per_class)
+        return pa.table({name: pa.nulls(0) for name in self.names}) if rows is None else rows
 
     def close(self) -> None:
         """Free the connection; the scratch folder is the engine's to remove."""
         self._connection.close()
-
-
-class _Lowest:
-    """Rows with the lowest hashes of all batches, and of each class."""
-
-    def __init__(self, most: int, per_class: int) -> None:
-        self.most, self.per_class = most, per_class
-        self.rows: pa.Table | None = None
-        self.hashes = np.empty(0, np.uint64)
-        self.classes: list[str | None] = []
-
-    def add(self, batch: pa.RecordBatch, hashes: np.ndarray, classes: pa.Array | None) -> None:
-        """Take in some rows and let go of what is not among the lowest."""
-        fresh = pa.Table.from_batches([batch])
-        every = fresh if self.rows is None else pa.concat_tables([self.rows, fresh])
-        keys = np.concatenate([self.hashes, hashes])
-        texts = self.classes + ([None] * len(hashes) if classes is None else classes.to_pylist())
-        order = np.argsort(keys, kind="stable")
-        seen: dict[str | None, int] = {}
-        chosen = []
-        for rank, place in enumerate(order):
-            seen[texts[place]] = seen.get(texts[place], 0) + 1
-            if rank < self.most or (texts[place] is not None and seen[texts[place]] <= self.per_class):
-                chosen.append(int(place))
-        self.rows, self.hashes, self.classes = every.take(pa.array(chosen, pa.int64())), keys[chosen], [texts[place] for place in chosen]
-
-    def table(self, names: Sequence[str]) -> pa.Table:
-        """The rows kept (an empty table without types when there were none)."""
-        return pa.table({name: pa.nulls(0) for name in names}) if self.rows is None else self.rows.combine_chunks()
 
 
 def open_table(source: Source, scratch: Path, threads: int = 2, memory_mib: int = 0, listen: Listen = silence) -> EmbeddedTable:
