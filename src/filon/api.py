@@ -77,11 +77,9 @@ class Run:
         plots = [
             self.path / "report" / name for name in ("roc_curve.png", "pr_curve.png", "confusion_matrix.png", "feature_importances.png")
         ]
-        images = "".join(
-            f'<img alt="{plot.stem}" style="max-width:45%;margin:4px" src="data:image/png;base64,{base64.b64encode(plot.read_bytes()).decode()}">'
-            for plot in plots
-            if plot.exists()
-        )
+        style = "max-width:45%;margin:4px"
+        inline = {plot.stem: base64.b64encode(plot.read_bytes()).decode() for plot in plots if plot.exists()}
+        images = "".join(f'<img alt="{name}" style="{style}" src="data:image/png;base64,{data}">' for name, data in inline.items())
         return f"<div><h3>{html.escape(str(self.manifest['run_id']))}</h3>{lines}{images}</div>"
 
 
@@ -266,7 +264,7 @@ def init(
     listen: Listen = silence,
 ) -> Made:
     """Write a recipe from a look at the data."""
-    from filon import pipeline
+    from filon.drafting import draft
 
     path = Path(folder) / "filon.toml"
     if path.exists() and not force:
@@ -277,9 +275,9 @@ def init(
             f"choose another folder, or add --force to replace {path}",
         )
     with _scratch() as scratch, _engine("embedded", scratch, None, None, listen) as computing:
-        text, chosen, notes = pipeline.guess_recipe(path.parent, data, label, name, lang, computing, listen)
-    write_atomic(path, text)
-    return Made(path=path, label=chosen, notes=tuple(notes))
+        made = draft(path.parent, data, label or "", name or "", lang, computing, listen)
+    write_atomic(path, made.text)
+    return Made(path=path, label=made.guess.label, notes=made.notes)
 
 
 def run_rows(root: str | Path) -> list[dict[str, Any]]:
@@ -362,9 +360,10 @@ def _scratch() -> Iterator[Path]:
 def _cost_lines(cost: Cost) -> tuple[str, ...]:
     """What training will need, in words."""
     verdict = "fits" if cost.fits else "does not fit: the trainer will keep its matrix on disk"
+    memory = f"about {_size(cost.peak_bytes)} of memory ({_size(cost.machine_bytes)} here): {verdict}"
     return (
         f"{cost.rows:,} rows x {cost.features:,} features; a trial sees at most {cost.trial_rows:,} rows",
-        f"{_size(cost.encoded_bytes)} on disk while it runs, about {_size(cost.peak_bytes)} of memory ({_size(cost.machine_bytes)} here): {verdict}",
+        f"{_size(cost.scratch_bytes)} on disk while it runs, {memory}",
         "no dollars: it runs on this machine",
     )
 

@@ -1,0 +1,68 @@
+"""A first recipe for a table that the user names: what `filon init` does."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from filon.check.guess import Guess, guess
+from filon.check.recipe_text import recipe_text
+from filon.engines.base import Engine, LabelPlan, Profile
+from filon.errors import DataError, some
+from filon.events import Listen
+from filon.pages import Lang
+from filon.read.reading import look
+from filon.read.settings import DataSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """The recipe's text, what it was made from, and what a person should know."""
+
+    text: str
+    guess: Guess
+    notes: tuple[str, ...]
+
+
+def draft(folder: Path, data: str, label: str, name: str, lang: Lang, engine: Engine, listen: Listen) -> Draft:
+    """Look at a table once (twice if the label was not the first guess) and write its recipe.
+
+    Raises
+    ------
+    DataError : `read.label-missing` when the label named is not a column
+    """
+    source = look(DataSettings(source=data, label=label), Path.cwd(), listen)
+    names = [column.name for column in source.columns]
+    if label and label not in names:
+        raise DataError("read.label-missing", f"{data} has no column {label!r}", f"it has {some(names)}", "name one of them with --label")
+    table = engine.read(source)
+
+    def profile(column: str) -> Profile:
+        return engine.profile(table, LabelPlan(column=column))
+
+    found = guess(table.source, profile, label)
+    text = recipe_text(found, name or _name(data), _relative(data, folder), lang, bool(label))
+    return Draft(text=text, guess=found, notes=_notes(found))
+
+
+def _name(data: str) -> str:
+    """A recipe's name from the file's: letters, digits and dashes."""
+    stem = re.split(r"[/\\]", data.rstrip("/*"))[-1].split(".")[0]
+    return re.sub(r"[^A-Za-z0-9]+", "-", stem).strip("-").lower()[:60] or "table"
+
+
+def _relative(data: str, folder: Path) -> str:
+    """A local path as seen from the recipe's folder; anything else as it is."""
+    return data if "://" in data else Path(os.path.relpath(data, folder)).as_posix()
+
+
+def _notes(found: Guess) -> tuple[str, ...]:
+    told = f"positive: {found.positive}" if found.positive else f"{len(found.classes)} classes"
+    notes = [f"label: {found.label}, {told}"]
+    if found.suspects:
+        notes.append(f"known too late, perhaps: {some(one.name for one in found.suspects)}")
+    if found.ids:
+        notes.append(f"identifiers, left out: {some(found.ids)}")
+    if found.dates:
+        notes.append(f"dates, never features by themselves: {some(found.dates)}")
+    return tuple(notes)
