@@ -1,9 +1,7 @@
 """The report for people: Markdown, one HTML page and five plots."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from filon.errors import SetupError
 from filon.evaluate.records import Context, Exam
@@ -42,11 +40,14 @@ def write_report(folder: Path, exam: Exam, context: Context, lang: Lang) -> tupl
 def report_files(exam: Exam, context: Context, lang: Lang) -> dict[str, bytes]:
     """The files of a report by name, for a caller with its own way of writing."""
     view = View(exam, context, lang)
-    values = view.values()
+    return {**pages(view), **plots(view)}
+
+
+def pages(view: View) -> dict[str, bytes]:
+    """The Markdown and the HTML page."""
     return {
-        "EVALUATION_REPORT.md": render("report.md.j2", lang, page="report", **values).encode(),
-        "report.html": render("report.html.j2", lang, page="report", **values).encode(),
-        **_plots(view, values["importances"]),
+        "EVALUATION_REPORT.md": render("report.md.j2", view.lang, page="report", **view.values).encode(),
+        "report.html": render("report.html.j2", view.lang, page="report", **view.values).encode(),
     }
 
 
@@ -55,11 +56,12 @@ def headlines(exam: Exam, context: Context, lang: Lang) -> tuple[str, ...]:
     return Verdict(exam, context, Words(lang, "report"), Numbers(lang)).headlines()
 
 
-def _plots(view: View, importances: Mapping[str, Any]) -> dict[str, bytes]:
+def plots(view: View) -> dict[str, bytes]:
     """The five plots as PNG; what cannot be drawn says why on its sheet."""
     from filon.pages import figures
 
     exam, words, numbers, drawings = view.exam, view.words, view.numbers, view.drawings
+    importances = view.values["importances"]
     why = words(f"why.{exam.metrics['areaUnderROC'].why or 'no-rows'}")
     drawn, title = bool(drawings.numbers_drawn), words("importances.title")
     series = [words("importances.shap"), words("importances.gain")] if importances["shap"] else [words("importances.gain")]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,7 @@ class View:
         self.lang = lang
         self.two = len(exam.classes) == 2
 
+    @cached_property
     def values(self) -> dict[str, Any]:
         """Everything, by the names the templates use."""
         return {
