@@ -42,6 +42,7 @@ def test_hotel_status_is_a_leak_that_stops(shared_data: Find) -> None:
     assert found(checked, "check.duplicate-rows").facts["rows"] == 32_239
 
 
+@pytest.mark.slow
 def test_hotel_without_its_leaks_trains(shared_data: Find) -> None:
     leaks = ["reservation_status", "reservation_status_date"]
     checked = checked_file(shared_data("hotel-bookings/hotel_bookings.csv.gz"), "is_canceled", drop=leaks)
