@@ -7,16 +7,17 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filon.errors import RecipeError
+from filon.errors import RecipeError, SetupError
 from filon.events import Event, Listen, silence
+from filon.files import write_atomic
 from filon.recipe import RecipeFile, load_recipe, recipe_from, to_toml
-from filon.runs import RunFolder, create_run, list_runs, read_json, resume_run, write_atomic
+from filon.runs import RunFolder, create_run, list_runs, read_json, resume_run
 
 if TYPE_CHECKING:
     from filon.check.cost import Cost
@@ -154,7 +155,9 @@ def train(
         with _engine(engine, folder.work, threads, memory_mib, listen) as computing:
             bundle = pipeline.run(pipeline.Story(file=file, folder=folder, engine=computing, listen=listen))
     except BaseException as exc:
-        folder.end("failed", error=_told(exc))
+        with suppress(SetupError):  # on a full disk the manifest keeps saying "running": --resume takes it up all the same
+            folder.end("failed", error=_told(exc))
+        folder.release()
         raise
     folder.end("done" if bundle is not None else "stopped")
     return Run(folder.path, folder.manifest)

@@ -22,10 +22,11 @@ from filon.evaluate import (
     write_report,
 )
 from filon.events import Event, Listen
+from filon.files import write_atomic
 from filon.fit import fit
 from filon.package import Contents, package
 from filon.read import read, read_like
-from filon.runs import to_plain, write_atomic
+from filon.runs import to_plain
 from filon.search import search
 from filon.split import split
 

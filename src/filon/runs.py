@@ -14,6 +14,7 @@ from typing import Any
 
 from filon.engines.base import CurvePoint
 from filon.errors import RecipeError, SetupError
+from filon.files import cannot_write, write_atomic
 from filon.search.records import TrialRecord
 from filon.trees import Ensemble, LinearDesign
 
@@ -35,34 +36,6 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return None
     return value.item() if hasattr(value, "item") and not isinstance(value, (str, bytes)) else value
-
-
-def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write beside, flush to the disk, rename: a reader sees the old file or the new one."""
-    data = content.encode() if isinstance(content, str) else content
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        beside.replace(path)
-    except OSError as exc:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-        raise cannot_write(path, exc) from exc
-
-
-def cannot_write(path: Path, exc: OSError) -> SetupError:
-    """The coded error of a folder that cannot be written or a disk that is full."""
-    import errno
-
-    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-        return SetupError(
-            "run.disk-full", f"the disk is full: {path} was not written", str(exc), "free some space, then run again with --resume"
-        )
-    return SetupError("run.not-writable", f"{path} cannot be written", str(exc), "choose another folder with --runs, or change its rights")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -197,6 +170,8 @@ def resume_run(root: Path, name: str, fingerprint: str) -> RunFolder:
         if manifest is not None and manifest.get("state") != "done":
             folder = RunFolder(path=path, manifest=manifest)
             folder.take()
+            for left in path.rglob(".*.tmp"):  # what a killed process was writing
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
             attempts = int(manifest.get("attempts", 1)) + 1
             folder.update(state="running", attempts=attempts)
             return folder

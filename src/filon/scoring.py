@@ -12,9 +12,10 @@ from filon.errors import DataError, RecipeError, some
 from filon.evaluate import Context, EvaluateSettings, evaluation, examine, headlines, measure_importance, slice_columns, write_report
 from filon.evaluate import importances as importances_by_feature
 from filon.events import Event, Listen
+from filon.files import write_atomic
 from filon.read import read_like
 from filon.read.settings import DataSettings
-from filon.runs import to_plain, write_atomic
+from filon.runs import to_plain
 from filon.versions import versions
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ import pytest
 
 from filon.engines.base import CurvePoint
 from filon.errors import RecipeError, SetupError
-from filon.runs import create_run, find_run, list_runs, load_ensemble, resume_run, save_ensemble, to_plain, write_atomic
+from filon.files import write_atomic
+from filon.runs import create_run, find_run, list_runs, load_ensemble, resume_run, save_ensemble, to_plain
 from filon.search.records import TrialRecord
 from filon.trees import Ensemble, LinearDesign
 

@@ -1,12 +1,11 @@
 """The report for people: Markdown, one HTML page and five plots."""
 
-import os
 from pathlib import Path
 
-from filon.errors import SetupError
 from filon.evaluate.records import Context, Exam
 from filon.evaluate.verdict import Verdict
 from filon.evaluate.view import View
+from filon.files import write_atomic
 from filon.pages import Lang, Numbers, Words, render
 
 PLOTS = ("roc_curve.png", "pr_curve.png", "confusion_matrix.png", "calibration.png", "feature_importances.png")
@@ -21,19 +20,11 @@ def write_report(folder: Path, exam: Exam, context: Context, lang: Lang) -> tupl
 
     Raises
     ------
-    SetupError : `run.not-writable`
+    SetupError : `run.not-writable`, `run.disk-full`
     """
     files = report_files(exam, context, lang)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            beside = folder / f".{name}.{os.getpid()}.tmp"
-            beside.write_bytes(content)
-            beside.replace(folder / name)
-    except OSError as exc:
-        raise SetupError(
-            "run.not-writable", f"the report cannot be written to {folder}", str(exc), "choose another folder, or change its rights"
-        ) from exc
+    for name, content in files.items():
+        write_atomic(folder / name, content)
     return tuple(files)
 
 

@@ -30,10 +30,8 @@ def read_state(folder: Path) -> dict[str, Any]:
 def write_state(folder: Path, state: str, **facts: Any) -> None:
     """Written beside, then renamed; nothing secret goes in."""
     record = {"state": state, "at": datetime.now(UTC).isoformat(timespec="seconds"), "process": os.getpid(), **facts}
-    beside = folder / f".{STATE}.{os.getpid()}.tmp"
-    with contextlib.suppress(OSError):  # a disk that is full must not stop the sending
-        beside.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        beside.replace(folder / STATE)
+    with contextlib.suppress(SetupError):  # a disk that is full must not stop the sending
+        write_atomic(folder / STATE, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
 
 def told(error: FilonError) -> dict[str, str]:
