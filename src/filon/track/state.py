@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from filon.errors import FilonError, SetupError
 from filon.events import Event, Listen
+from filon.files import write_atomic
 from filon.track.outbox import read_json
 
 STATE = "track.json"
