@@ -4,13 +4,19 @@ import time
 
 from filon.engines.base import LabelPlan, Profile
 from filon.engines.embedded.reader import ROWS, EmbeddedTable, misfit_of
+from filon.engines.embedded.sampling import LowestRows
 from filon.engines.profiling import Profiler
 from filon.events import Event, Listen, silence
+from filon.rows.cells import column
+from filon.rows.encode import label_text
 
 CELLS = 16 << 20
 """Cells of a batch at most (128 MB as float64): a batch of a very wide table holds fewer rows."""
 
 FEWEST_ROWS = 2048
+KEPT_ROWS, KEPT_PER_CLASS = 256, 16
+"""Rows with the lowest hashes that the pass keeps aside: the golden rows of the bundle come from them, without another pass."""
+
 QUIET_S = 2.0
 """Seconds between two signs of life (law 8 asks for one in five)."""
 
@@ -26,14 +32,19 @@ def profile(table: EmbeddedTable, label: LabelPlan, threads: int = 1, listen: Li
     names = [column.name for column in columns]
     misfits = {name: misfit_of(name) for name in table.misfits if name in names}
     profiler = Profiler(columns, label, misfits=misfits, threads=threads)
-    wanted = [*names, *misfits.values()]
+    wanted = [*table.names, *misfits.values()]
+    lowest = LowestRows(KEPT_ROWS, KEPT_PER_CLASS) if profiler.features and table.source.names("label") else None
     total = table.rows() if table.source.format == "parquet" else 0
     heard = time.monotonic()
     for batch in table.batches(wanted, max(FEWEST_ROWS, min(ROWS, CELLS // len(wanted)))):
         profiler.add(batch)
+        if lowest is not None:
+            lowest.add(batch, profiler.hashes, label_text(column(batch, label.column)))
         if time.monotonic() - heard > QUIET_S:
             heard = time.monotonic()
             listen(
                 Event(stage="check", text=f"profile of {len(columns):,} columns: {profiler.rows:,} rows", done=profiler.rows, total=total)
             )
+    if lowest is not None:
+        table.remember(lowest)
     return profiler.finish()

@@ -39,6 +39,7 @@ class Profiler:
         self.features = [
             column.name for column in self.columns if column.role == "feature" and column.kind in ("number", "boolean", "category")
         ]
+        self.hashes = np.empty(0, np.uint64)  # of the rows of the last batch, for whoever wants the lowest
         self.rows = self.bytes = 0
         self.first = first
         self.labels, self.content = Labels(), Content()
@@ -76,7 +77,8 @@ class Profiler:
         self.bytes += batch.nbytes
 
     def _content(self, batch: pa.RecordBatch, codes: np.ndarray) -> None:
-        self.content.add(row_hash(batch, self.features), codes)
+        self.hashes = row_hash(batch, self.features)
+        self.content.add(self.hashes, codes)
 
     def _number(self, batch: pa.RecordBatch, name: str, fresh: np.ndarray | None, still: np.ndarray | None) -> None:
         self.numbers[name].add(floats(batch.column(name)), fresh, still)

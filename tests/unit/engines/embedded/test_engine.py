@@ -242,3 +242,11 @@ def test_cross_validation_parts_are_fitted_and_scored(engine: EmbeddedEngine, tm
         assert fitted.tally is not None
         scored += fitted.tally.rows
     assert scored == folds.info["train"].rows
+
+
+def test_a_small_sample_of_a_profiled_table_is_that_of_a_pass_of_its_own(engine: EmbeddedEngine, tmp_path: Path) -> None:
+    fresh = engine.sample(table_of(engine, people(), tmp_path, drop=("member",)), 30, per_class=4)
+    profiled = table_of(engine, people(), tmp_path, drop=("member",))
+    engine.profile(profiled, LabelPlan(column="buys"))
+    assert engine.sample(profiled, 30, per_class=4).equals(fresh)
+    assert engine.sample(profiled, 400, per_class=4).num_rows == 400
