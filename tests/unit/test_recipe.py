@@ -28,7 +28,7 @@ def test_the_example_of_the_design_is_understood(tmp_path):
     text = SMALL + (
         'positive = "yes"\ndrop = ["duration"]\n'
         'columns = { day = "category" }\n[data.derive]\nmonth_number = "month(strptime(month, \'%b\'))"\n'
-        '[search.random_forest]\nnumTrees = [200, 400, 600]\n'
+        "[search.random_forest]\nnumTrees = [200, 400, 600]\n"
         'featureSubsetStrategy = ["sqrt", "log2"]\n[search.gbt]\nstepSize = [0.05, 0.1]\n'
         '[places.emr]\nregion = "us-east-1"\n'
     )
