@@ -115,7 +115,8 @@ def _null_for(missing: Sequence[str]) -> str:
 def _date(cell: str, form: str) -> str:
     if form:
         return f"try_strptime(trim({cell}), {literal(form)})"
-    return f"CASE WHEN regexp_matches(trim({cell}), {literal(ISO_DATE)}) THEN CAST(TRY_CAST(trim({cell}) AS TIMESTAMPTZ) AS TIMESTAMP) ELSE NULL END"
+    moment = f"CAST(TRY_CAST(trim({cell}) AS TIMESTAMPTZ) AS TIMESTAMP)"  # without a zone it is UTC, as the session is
+    return f"CASE WHEN regexp_matches(trim({cell}), {literal(ISO_DATE)}) THEN {moment} ELSE NULL END"
 
 
 def _from_stored(cell: str, column: Column) -> str:

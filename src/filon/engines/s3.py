@@ -17,10 +17,12 @@ from filon.errors import DataError, FilonError, SetupError
 T = TypeVar("T")
 
 CONNECT_TIMEOUT_S = 5.0
-ANSWER_TIMEOUT_S = 60.0
-"""Longest wait for one answer of the server: Arrow's own read timeout does nothing on Linux, and a dead server must not hang a run."""
+QUIET_S = 10.0
+"""An answer of which nothing comes for so long is given up and asked for again."""
 
 ATTEMPTS = 3
+ANSWER_TIMEOUT_S = 120.0
+"""Longest wait for one answer, whatever trickles in: a dead server must not hang a run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,7 @@ def _filesystem(reach: Access, _key: str) -> Any:
     return fs.S3FileSystem(
         region=reach.region or "us-east-1",
         connect_timeout=CONNECT_TIMEOUT_S,
-        request_timeout=ANSWER_TIMEOUT_S,
+        request_timeout=QUIET_S,
         retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
         allow_bucket_creation=False,
         **where,

@@ -32,7 +32,7 @@ def find_files(source: str, base: Path) -> tuple[File, ...]:
     if s3.is_remote(source):
         return _remote(source)
     path = Path(source).expanduser()
-    where = path if path.is_absolute() else base / path
+    where = (path if path.is_absolute() else base / path).absolute()
     if where.is_file():
         return (_local(where, ()),)
     root = where if where.is_dir() else _root(where)
@@ -122,14 +122,14 @@ def _remote(uri: str) -> tuple[File, ...]:
 
     store = s3.filesystem()
     pattern = s3.key_of(uri)
-    root = str(_root(Path(pattern))) if _wild(pattern) else pattern
-    if not root or root == ".":
+    if not pattern or _wild(pattern.split("/")[0]):
         raise DataError(
             "read.s3-missing", f"{uri} names no bucket", "an S3 address is s3://bucket/key", "write data.source = 's3://bucket/folder/'"
         )
-    info = s3.ask(lambda: store.get_file_info(root), uri)
+    info = s3.ask(lambda: store.get_file_info(pattern), uri)
     if info.type == fs.FileType.File:
         return (_object(info, ()),)
+    root = str(_root(Path(pattern))) if _wild(pattern) else pattern
     found = s3.ask(lambda: store.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=False)), uri)
     kept = [
         one

@@ -16,6 +16,9 @@ SEPARATORS = (",", ";", "\t", "|", " ")
 RECORDS = 2000
 """Records of the head looked at."""
 
+GUESSED = 1 << 20
+"""Characters of the head by which separator and quotes are guessed."""
+
 ENDS = re.compile(r"\r\n|\n|\r")
 UNKNOWN = {"?", "-", ".", "unknown"}
 """Words for missing that people write without telling; none of them is a column name."""
@@ -32,8 +35,9 @@ def sniff(found: Sequence[bytes], settings: DataSettings, origin: str, *, gzip: 
     said = settings.csv
     encoding = said.encoding or detect_encoding(found, origin)
     texts = decode(found, encoding, origin)
-    separator = said.separator or guess_separator(texts[0], '"' if said.quote is None else said.quote, _known(settings))
-    quote = said.quote if said.quote is not None else guess_quote(texts[0], separator)
+    first = texts[0][:GUESSED]
+    separator = said.separator or guess_separator(first, '"' if said.quote is None else said.quote, _known(settings))
+    quote = said.quote if said.quote is not None else guess_quote(first, separator)
     head = parse(texts[0], separator, quote)
     if not head:
         raise DataError(

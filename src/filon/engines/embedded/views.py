@@ -1,5 +1,6 @@
 """The SQL views of a table: `raw` rows as they stand in the files, `cells` typed, `derived` with the recipe's columns, `typed` for use."""
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +38,7 @@ def stored_of(name: str) -> str:
 
 def scan(source: Source) -> str:
     """The table function that reads the files, CSV cells as text."""
-    paths = "[" + ", ".join(literal(file.path) for file in source.files) + "]"
+    paths = "[" + ", ".join(literal(_exact(file.path)) for file in source.files) + "]"
     hive = f", hive_partitioning = {'true' if source.files[0].partition else 'false'}, hive_types_autocast = false"
     if source.format == "parquet":
         return f"read_parquet({paths}{hive}{', union_by_name = true' if len(source.files) > 1 else ''})"
@@ -57,6 +58,11 @@ def scan(source: Source) -> str:
         "auto_detect": "false",
     }
     return f"read_csv({paths}, {', '.join(f'{key} = {value}' for key, value in options.items())}{hive})"
+
+
+def _exact(path: str) -> str:
+    """A path whose signs of a pattern stand for themselves: DuckDB would take them for a glob, and read another file."""
+    return re.sub(r"[*?[]", r"[\g<0>]", path)
 
 
 def make_views(connection: "duckdb.DuckDBPyConnection", source: Source, scratch: Path) -> tuple[tuple[Column, ...], tuple[str, ...]]:
