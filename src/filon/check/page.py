@@ -240,19 +240,19 @@ def _bars(one: ColumnProfile, histogram: Histogram, scene: Scene) -> tuple[Any, 
     if len(counts) > 3 and not single:
         usual = edges[2] - edges[1]
         far = (edges[1] - edges[0] > 1.5 * usual, edges[-1] - edges[-2] > 1.5 * usual)
-    ticks = _ticks(edges, single, text)
+    ticks = _ticks(edges, single, text, (0.5,) if one.kind == "date" else (0.25, 0.5, 0.75))
     return scene.sketches.bars(bins, ticks, scene.words("facts.histogram", name=one.name), far), far
 
 
-def _ticks(edges: Sequence[float], single: bool, text: Any) -> list[tuple[float, str]]:
-    """Where the axis is marked: the first and last value, and three edges between."""
+def _ticks(edges: Sequence[float], single: bool, text: Any, between: Sequence[float]) -> list[tuple[float, str]]:
+    """Where the axis is marked: the first and last edge, and some between (as parts of the axis)."""
     bars = len(edges) - 1
     if single:
         step = max(1, -(-bars // 6))
         return [(place + 0.5, text(edges[place] + 0.5)) for place in range(0, bars, step)]
     if bars < 4:
         return [(0.0, text(edges[0])), (float(bars), text(edges[-1]))]
-    inner = sorted({round(bars * part) for part in (0.25, 0.5, 0.75)})
+    inner = sorted({round(bars * part) for part in between})
     return [(0.0, text(edges[0])), *((float(place), text(edges[place])) for place in inner), (float(bars), text(edges[-1]))]
 
 

@@ -225,6 +225,9 @@ def _edges(values: np.ndarray, minimum: float, maximum: float, *, integer: bool)
     spread = high - low
     start = low if low - minimum > 0.5 * spread > 0 else minimum
     stop = high if maximum - high > 0.5 * spread > 0 else maximum
+    if values.dtype == np.float64:  # dates: powers of ten of seconds mean nothing to anyone
+        even = np.append(np.append(minimum, np.linspace(start, stop, BINS + 1)[1:-1]), maximum)
+        return even if np.all(np.diff(even) > 0) else np.array([minimum, maximum])
     step = _round_step((stop - start) / BINS, integer=integer)
     first, last = math.floor(start / step), math.ceil(stop / step)
     edges = np.arange(first, max(last, first + 1) + 1) * step
