@@ -82,6 +82,8 @@ def effective(family: FamilyName, settings: Mapping[str, Value], features: int, 
         acts["featureSubsetStrategy"] = subset_size(acts["featureSubsetStrategy"], features)
     if categories == 0:
         acts.pop("categories", None)
+    if acts.get("balance") == 1:
+        acts.pop("balance")  # as search.balance says: the same work as before this setting was there
     if family == "logistic_regression" and acts.get("regParam") == 0:
         acts.pop("elasticNetParam", None)  # it only mixes the two penalties
     return {name: float(value) if isinstance(value, int) and not isinstance(value, bool) else value for name, value in sorted(acts.items())}

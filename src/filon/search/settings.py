@@ -36,6 +36,9 @@ class XGBoostGrid(Settings):
     categories: Literal["native", "ordinal"] | tuple[Literal["native", "ordinal"], ...] = Field(
         default="native", description="native: splits by sets of categories (features of up to 200); ordinal: by frequency rank"
     )
+    balance: Floats = Field(
+        default=1.0, description="how much of search.balance counts: class weights to this power; 1: as they are, 0: not at all"
+    )
     early_stopping_rounds: int = Field(default=50, ge=0, description="0 turns early stopping off")
     library: Literal["xgboost"] = "xgboost"
 

@@ -26,6 +26,7 @@ DEFAULTS: Mapping[str, Mapping[str, Value]] = {
         "max_bin": 256,
         "max_leaves": 0,
         "categories": "native",
+        "balance": 1.0,
         "early_stopping_rounds": 50,
         "library": "xgboost",
     },
@@ -57,7 +58,7 @@ class Work:
     """One fit that serves one trial or many.
 
     acts : what the settings amount to, without the count; two trials with equal `acts` and seed are one fit, cut at their counts
-    bins, native : which quantised matrix it needs (0 for none: the linear family)
+    bins, native, balance : which quantised matrix it needs (bins 0 for none: the linear family); class weights count to the power `balance`
     """
 
     family: str
@@ -65,6 +66,12 @@ class Work:
     seed: int
     bins: int
     native: bool
+    balance: float = 1.0
+
+    @property
+    def matrix(self) -> tuple[int, bool, float]:
+        """The key of its quantised matrix."""
+        return self.bins, self.native, self.balance
 
 
 def settings_of(trial: Trial) -> dict[str, Value]:
@@ -108,7 +115,8 @@ def work_of(trial: Trial, encoding: Encoding) -> Work:
     if trial.family == "logistic_regression" and acts["regParam"] == 0:
         acts["elasticNetParam"] = 0.0  # it only mixes the two penalties
     bins = acts.get("max_bin", acts.get("maxBins", 0))
-    return Work(family=trial.family, acts=acts, seed=trial.seed, bins=_whole(bins), native=native)
+    balance = float(str(acts.pop("balance", 1.0)))
+    return Work(family=trial.family, acts=acts, seed=trial.seed, bins=_whole(bins), native=native, balance=balance)
 
 
 def count_of(trial: Trial) -> int:

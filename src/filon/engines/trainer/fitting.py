@@ -79,7 +79,7 @@ def fit(
     def late() -> bool:
         return closing is not None and time.monotonic() >= closing
 
-    matrices = Matrices(train, valid, machine, [(group.work.bins, group.work.native) for group in groups if group.work.bins], over)
+    matrices = Matrices(train, valid, machine, [group.work.matrix for group in groups if group.work.bins], over)
     progress = Progress(groups, len(trials), len(failed))
     outcomes: queue.SimpleQueue[list[Fitted] | BaseException | None] = queue.SimpleQueue()
 
@@ -93,7 +93,7 @@ def fit(
         except Exception as exc:  # law 7: one bad trial is a finding, whatever went wrong in it
             outcomes.put([Fitted(trial=trial, ensemble=None, tally=None, rounds=0, error=one_line(exc)) for trial in group.trials])
         finally:
-            matrices.done((group.work.bins, group.work.native))
+            matrices.done(group.work.matrix)
             outcomes.put(None)
 
     with ThreadPoolExecutor(max_workers=min(cores, len(groups)) if small else 1, thread_name_prefix="filon-fit") as pool:
@@ -133,8 +133,8 @@ def _ordered(groups: Sequence[Group], *, small: bool, hurried: bool) -> list[Gro
     Big: by matrix, so that each is built once and freed before the next."""
     if small:
         return list(groups) if hurried else sorted(groups, key=lambda group: -group.cost)
-    first = {(group.work.bins, group.work.native): i for i, group in reversed(list(enumerate(groups)))}
-    return sorted(groups, key=lambda group: first[(group.work.bins, group.work.native)])
+    first = {group.work.matrix: i for i, group in reversed(list(enumerate(groups)))}
+    return sorted(groups, key=lambda group: first[group.work.matrix])
 
 
 def _all_failed(groups: Sequence[Group], why: str) -> Iterator[Fitted]:

@@ -26,7 +26,7 @@ WATCH_ROWS = 131_072
 DENSE_BYTES, SPARSE_BYTES, ROW_BYTES = 2.2, 5.4, 36.0
 """Resident bytes of XGBoost's hist, measured with 3.2: per cell (none missing, some missing) and per row (gradients, row sets)."""
 
-Key = tuple[int, bool]
+Key = tuple[int, bool, float]
 
 
 class Stopped(Exception):  # noqa: N818 -- not an error: the fit was asked to end
@@ -99,16 +99,17 @@ def quantised(rows: FoldRows, key: Key, machine: Machine, *, like: Any = None, s
 
     Parameters
     ----------
-    key : bins, and whether categories keep their nature
+    key : bins, whether categories keep their nature, and the power that class weights are raised to (0: none count)
     like : the training matrix whose cuts a validation matrix takes; its class weights are not applied then
     """
     import xgboost
 
-    bins, native = key
+    bins, native, power = key
     features = rows.encoding.features
     types = ["c" if native and by_sets(feature) else "q" for feature in features] if native else None
     shared = {"max_bin": bins, "nthread": machine.threads, "enable_categorical": native}
-    classes = np.ones(len(rows.class_weights), dtype=np.float32) if like is not None else np.asarray(rows.class_weights, dtype=np.float32)
+    balance = np.asarray(rows.class_weights, dtype=np.float32) ** np.float32(power)
+    classes = np.ones_like(balance) if like is not None else balance
     if like is None and rows.rows > 2 * CUT_ROWS:
         like = xgboost.QuantileDMatrix(_sample(rows, native), feature_types=types, **shared)
     feed = _feed(rows, classes, types, stop, machine if _too_big(rows, machine) else None)

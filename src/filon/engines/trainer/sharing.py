@@ -59,7 +59,7 @@ def grouped(trials: Sequence[Trial], encoding: Encoding) -> tuple[list[Group], l
         except (KeyError, ValueError) as exc:
             failed.append(Fitted(trial=trial, ensemble=None, tally=None, rounds=0, error=one_line(exc)))
             continue
-        identity = (work.family, work.seed, work.bins, work.native, *sorted((name, _plain(value)) for name, value in work.acts.items()))
+        identity = (work.family, work.seed, *work.matrix, *sorted((name, _plain(value)) for name, value in work.acts.items()))
         found.setdefault(identity, (work, []))[1].append(trial)
     groups = [
         Group(work=work, trials=tuple(sorted(members, key=lambda trial: (-count_of(trial), trial.number))))

@@ -76,7 +76,7 @@ Models = dict[int, Ensemble]
 def _boosted(group: Group, matrices: Matrices, plan: FitPlan, progress: Progress, stop: Asked, late: Asked) -> tuple[Models, Curve]:
     work, encoding = group.work, matrices.train.encoding
     classes = len(encoding.classes)
-    pair = matrices.get((work.bins, work.native))
+    pair = matrices.get(work.matrix)
     params = _parameters(group, pair[0], encoding, matrices.threads)
     patience = int(float(str(work.acts.get("early_stopping_rounds", 0)))) if pair[1] is not None else 0
     curve = Curve(metric_of(plan.metric, classes), patience)
@@ -96,7 +96,7 @@ def _boosted(group: Group, matrices: Matrices, plan: FitPlan, progress: Progress
 
 def _forest(group: Group, matrices: Matrices, plan: FitPlan, progress: Progress, stop: Asked, late: Asked) -> tuple[Models, Curve]:  # noqa: ARG001
     work, encoding = group.work, matrices.train.encoding
-    train, _ = matrices.get((work.bins, work.native))
+    train, _ = matrices.get(work.matrix)
     params = _parameters(group, train, encoding, matrices.threads)
     tell = progress.round
     rate = float(str(work.acts["subsamplingRate"]))
