@@ -43,7 +43,7 @@ def told(error: FilonError) -> dict[str, str]:
 def masked(uri: str) -> str:
     """A URI without its password.
 
-    >>> masked("https://me:secret@mlflow.example/x")
+    >>> masked("https://me:secret@mlflow.example/x")  # pragma: allowlist secret
     'https://me:***@mlflow.example/x'
     """
     parts = urlsplit(uri)

@@ -54,7 +54,7 @@ def test_a_server_is_opened_where_it_is(new_run: NewRun, monkeypatch: pytest.Mon
     heard: list[Event] = []
     monkeypatch.setattr("webbrowser.open", opened.append)
     open_ui(run.path.parents[1], listen=heard.append)
-    assert opened == ["http://me:secret@127.0.0.1:9"]
+    assert opened == ["http://me:secret@127.0.0.1:9"]  # pragma: allowlist secret
     assert not any("secret" in event.text for event in heard)
 
 
