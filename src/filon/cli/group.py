@@ -56,10 +56,11 @@ def filon() -> None:
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with the code of what happened."""
     words = list(sys.argv[1:] if args is None else args)
-    sys.exit(_run(words))
+    sys.exit(run(words))
 
 
-def _run(words: list[str]) -> int:
+def run(words: list[str]) -> int:
+    """Run the command line and return the exit code; errors are told, never raised (but with --debug)."""
     from filon.errors import FilonError
 
     try:
