@@ -1,7 +1,9 @@
 """Derived columns of rows in memory, by the reader's own views: what a served row goes through is what a training row went through."""
 
+import shutil
 import tempfile
 import threading
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +29,8 @@ class Deriver:
         self.columns = tuple(columns)
         self._open: dict[str, duckdb.DuckDBPyConnection] = {}
         self._one_at_a_time = threading.Lock()
-        self._scratch = tempfile.TemporaryDirectory(prefix="filon-derive-", ignore_cleanup_errors=True)
+        self._scratch = Path(tempfile.mkdtemp(prefix="filon-derive-"))
+        weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Source and derived columns, in the order given.
@@ -43,9 +46,8 @@ class Deriver:
         batch = _without_nan(batch)
         source = self._source(batch.schema)
         wanted = ", ".join(quoted(column.name) for column in self.columns)
-        scratch = Path(self._scratch.name)
-        with self._one_at_a_time, in_our_words(source, scratch):
-            connection = self._connection(batch, source, scratch)
+        with self._one_at_a_time, in_our_words(source, self._scratch):
+            connection = self._connection(batch, source)
             connection.register("raw", batch)
             try:
                 found = connection.sql(f"SELECT {wanted} FROM typed").to_arrow_table()
@@ -58,12 +60,12 @@ class Deriver:
         columns = tuple(column if column.sql else replace(column, stored=str(schema.field(column.name).type)) for column in self.columns)
         return Source(format="parquet", files=(), dialect=None, columns=columns, origin="the rows given")
 
-    def _connection(self, batch: pa.RecordBatch, source: Source, scratch: Path) -> "duckdb.DuckDBPyConnection":
+    def _connection(self, batch: pa.RecordBatch, source: Source) -> "duckdb.DuckDBPyConnection":
         key = str(batch.schema)
         if key not in self._open:
-            connection = connect(scratch, 1, MEMORY_MIB)
+            connection = connect(self._scratch, 1, MEMORY_MIB)
             connection.register("raw", batch)
-            make_views(connection, source, scratch)
+            make_views(connection, source, self._scratch)
             self._open[key] = connection
         return self._open[key]
 
