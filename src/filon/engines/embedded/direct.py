@@ -11,6 +11,10 @@ BUFFER = 1 << 20
 """Bytes of a column read ahead: a row group's columns are never held whole, whatever its size."""
 
 
+AS_IT_IS = pa.null()
+"""Stands for the type of lists, structs and binary, which nobody converts."""
+
+
 def plain(source: Source, names: Sequence[str]) -> tuple[Column, ...] | None:
     """The columns of those names when a Parquet file holds them as they are wanted, else None.
 
@@ -50,16 +54,16 @@ def _arrow_type(column: Column) -> pa.DataType:
         return pa.timestamp("us")
     if column.stored == "string":
         return pa.string()
-    return None if column.kind == "other" else pa.type_for_alias(column.stored)
+    return AS_IT_IS if column.kind == "other" else pa.type_for_alias(column.stored)
 
 
 def _typed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    cells = [_cast(batch.column(field.name), field.type) for field in schema]
+    cells = [_cast(batch.column(field.name), field.type) for field in schema]  # they come in the order of the file
     return pa.RecordBatch.from_arrays(cells, names=schema.names)
 
 
 def _cast(cells: pa.Array, wanted: pa.DataType) -> pa.Array:
-    if wanted == pa.null() or cells.type == wanted:
+    if wanted == AS_IT_IS or cells.type == wanted:
         return cells
     if pa.types.is_dictionary(cells.type):
         cells = cells.dictionary_decode()

@@ -103,6 +103,14 @@ def test_parquet_keeps_its_number_types_and_dates_become_utc(tmp_path: Path) -> 
     assert found["on"].to_pylist() == [dt.datetime(1, 1, 1), dt.datetime(2300, 1, 1)]
 
 
+def test_lists_structs_and_binary_come_as_they_are(tmp_path: Path) -> None:
+    data = pa.table({"b": [b"x", None], "s": [{"u": 1}, None], "l": [[1, 2], []], "s.u": [5, 6], "y": ["p", "q"]})
+    wanted = {name: data[name].to_pylist() for name in data.schema.names}
+    assert rows(opened(tmp_path, data)) == wanted
+    assert rows(opened(tmp_path, data), "y", "s.u", "l") == {name: wanted[name] for name in ("y", "s.u", "l")}
+    assert rows(opened(tmp_path, data, where="y <> ''")) == wanted
+
+
 def wide(count: int, seed: int = 0) -> pa.Table:
     random = np.random.default_rng(seed)
     return pa.table(
