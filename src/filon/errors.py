@@ -65,7 +65,6 @@ Code = Literal[
     "package.column-unreadable",
     "package.damaged",
     "package.doors-disagree",
-    "package.no-rows",
     "package.not-a-bundle",
     "package.not-a-table",
     "package.not-writable",

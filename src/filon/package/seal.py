@@ -58,7 +58,6 @@ def package(contents: Contents, sample: pa.Table, engine: Engine, folder: Path) 
     Raises
     ------
     BundleError : `package.doors-disagree`
-    DataError : `package.no-rows`
     SetupError : `package.not-writable`
     """
     beside = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
