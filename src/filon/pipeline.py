@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from filon.check import check
+from filon.check.wording import translate
 from filon.engines.base import LabelPlan
 from filon.evaluate import (
     Context,
@@ -185,7 +186,7 @@ def _context(story: Story, folds: Folds, choice: Choice, checked: Checked, winne
         family=choice.winner.family,
         folds=folds.info,
         class_weights=folds.class_weights,
-        findings=checked.findings,
+        findings=[translate(one, recipe.evaluate.lang) for one in checked.findings],
         metric=choice.metric,
         trials=choice.records,
         winner=choice.winner.number,

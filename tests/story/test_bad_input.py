@@ -22,7 +22,7 @@ def test_a_bad_table_ends_in_its_code_with_a_fix(bad: Bad, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     for name, value in bad.environment:
         monkeypatch.setenv(name, value)
-    before = {path for path in tmp_path.rglob("*")}
+    before = set(tmp_path.rglob("*"))
     blocks = bad.level == "blocker" or bad.kind == "error"
     code = run(["train" if blocks else "check", "filon.toml", "--json", *(["--set", "track.enabled=false"] if blocks else [])])
     said = capfd.readouterr()
@@ -41,7 +41,7 @@ def test_a_bad_table_ends_in_its_code_with_a_fix(bad: Bad, tmp_path, monkeypatch
         assert found[bad.code]["evidence"]
         assert found[bad.code]["fix"]
         assert code == (1 if blocks else 0)
-    left = {path for path in tmp_path.rglob("*")} - before
+    left = set(tmp_path.rglob("*")) - before
     assert not [path for path in left if path.name.endswith((".tmp", ".partial")) or "bundle" in path.parts]
 
 

@@ -62,8 +62,8 @@ class EmbeddedEngine:
         """A lazy handle on the source's rows."""
         from filon.engines.embedded.reader import open_table
 
-        # Streaming needs little: the rest of the memory is the trainer's
-        share = max(512, min(READER_MIB, self.memory_mib // 4)) if self.memory_mib else READER_MIB
+        # Streaming needs little (but more than the gibibyte that DuckDB takes for one gzipped CSV): the rest of the memory is the trainer's
+        share = max(1280, min(READER_MIB, self.memory_mib // 4)) if self.memory_mib else READER_MIB
         table = open_table(source, scratch=self.folder, threads=self.threads, memory_mib=share, listen=self.listen)
         self._tables.append(table)
         return table
