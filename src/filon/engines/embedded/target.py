@@ -70,18 +70,18 @@ class Target:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        if self._writer is None:
-            return
         try:
-            self._writer.close()
-            if kind is None:
-                self._commit()
+            if self._writer is not None:
+                self._writer.close()
+                if kind is None:
+                    self._commit()
         except OSError as exc:
             if kind is None:
                 raise self._told(exc) from exc
         finally:
-            with contextlib.suppress(OSError):
-                self._beside.unlink(missing_ok=True)
+            if self.path:
+                with contextlib.suppress(OSError):
+                    self._beside.unlink(missing_ok=True)
 
     def _commit(self) -> None:
         if not self._remote:
