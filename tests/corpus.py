@@ -471,7 +471,7 @@ def column_of_lists(folder: Path) -> None:
 
 @finding("check.free-text", "info", slow=True)
 def cell_of_ten_megabytes(folder: Path) -> None:
-    said = [f"the customer number {k % 240} said this and that, and then said it once more" for k in range(ROWS)]
+    said = [f"the customer number {k % 240} said this and that and then said it all once more" for k in range(ROWS)]
     said[200] = "x" * 10_000_000
     csv(folder, {**columns(), "said": list(said)})
 
