@@ -5,11 +5,12 @@ and counting is one SIMD sort of integers and one pass over the runs. Above `mos
 as will do: which bits is a function of all the scores, so a tally does not depend on batches or on the order in which they were merged.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from filon.engines.piles import ONE, Pile, Run, distinct
 from filon.errors import EngineError
 
 MOST = 1 << 24
@@ -18,7 +19,6 @@ MOST = 1 << 24
 BUFFER = 1 << 23
 """Rows (times curves) that wait as plain integers before they are counted: 32 MiB, and long enough that few merges are needed."""
 
-_ONE = 0x3F800000  # the bits of 1.0f
 _HALF = np.float32(0.5)
 
 
@@ -104,7 +104,7 @@ class Tallier:
         self.classes = classes
         self._most = max(1, most // curves)
         self._buffer = max(1, buffer // curves)
-        self._piles = tuple(_Pile() for _ in range(curves))
+        self._piles = tuple(Pile() for _ in range(curves))
         self._confusion = np.zeros((len(classes), len(classes)))
         self._rows = self._unlabelled = self._waiting = self._drop = 0
         self._squares = 0.0
@@ -131,7 +131,7 @@ class Tallier:
         self._confusion += tally.confusion
         self._drop = max(self._drop, _dropped(tally.resolution))
         for pile, curve in zip(self._piles, tally.curves, strict=True):
-            pile.push(_Run(curve.scores.view(np.uint32), curve.positives, curve.negatives))
+            pile.push(Run(curve.scores.view(np.uint32), curve.positives, curve.negatives, _dropped(tally.resolution)))
         self._settle()
 
     def result(self) -> Tally:
@@ -141,7 +141,14 @@ class Tallier:
             pile.join(self._drop)
         self._bound()
         runs = [pile.join(self._drop) for pile in self._piles]
-        curves = tuple(Curve(scores=run.bits.view(np.float32), positives=run.positives, negatives=run.negatives) for run in runs)
+        curves = tuple(
+            Curve(
+                scores=run.bits.view(np.float32),
+                positives=run.positives.astype(np.float64, copy=False),
+                negatives=run.negatives.astype(np.float64, copy=False),
+            )
+            for run in runs
+        )
         return Tally(
             classes=self.classes,
             curves=curves,
@@ -175,8 +182,9 @@ class Tallier:
             self._settle()
 
     def _flush(self) -> None:
+        kind = np.uint32 if self._rows < 1 << 32 else np.float64  # half the memory, as long as no count can be beyond it
         for pile in self._piles:
-            pile.flush(self._drop)
+            pile.flush(self._drop, kind)
         self._waiting = 0
 
     def _settle(self) -> None:
@@ -189,67 +197,14 @@ class Tallier:
         """Drop as many of the lowest bits as every curve needs: the same for all curves, so that the outcome has one resolution."""
         for pile in self._piles:
             for run in pile.runs:
-                while _distinct(run.bits, self._drop) > self._most:
+                while distinct(run.bits, self._drop) > self._most:
                     self._drop += 1
-
-
-class _Run:
-    """Distinct scores as bits in ascending order, with the weight of positives and negatives at each."""
-
-    __slots__ = ("bits", "negatives", "positives")
-
-    def __init__(self, bits: np.ndarray, positives: np.ndarray, negatives: np.ndarray) -> None:
-        self.bits, self.positives, self.negatives = bits, positives, negatives
-
-
-class _Pile:
-    """One curve in the making: rows that wait, and runs, the longest first."""
-
-    __slots__ = ("_keys", "_weights", "runs")
-
-    def __init__(self) -> None:
-        self._keys: list[np.ndarray] = []
-        self._weights: list[np.ndarray | None] = []
-        self.runs: list[_Run] = []
-
-    def wait(self, bits: np.ndarray, positive: np.ndarray, weight: np.ndarray | None) -> None:
-        key = np.left_shift(bits, 1, dtype=np.uint32)
-        key |= positive
-        self._keys.append(key)
-        self._weights.append(weight)
-
-    def push(self, run: _Run) -> None:
-        if len(run.bits):
-            self.runs.append(run)
-
-    def flush(self, drop: int) -> None:
-        """Turn the waiting rows into runs."""
-        plain = [key for key, weight in zip(self._keys, self._weights, strict=True) if weight is None]
-        heavy = [(key, weight) for key, weight in zip(self._keys, self._weights, strict=True) if weight is not None]
-        self._keys, self._weights = [], []
-        if plain:
-            self.push(_coarse(_run_of(plain), drop))
-        if heavy:
-            self.push(_coarse(_run_of_weighted([key for key, _ in heavy], [weight for _, weight in heavy]), drop))
-
-    def settle(self, drop: int) -> None:
-        self.runs.sort(key=lambda run: -len(run.bits))
-        while len(self.runs) > 1 and len(self.runs[-2].bits) <= 2 * len(self.runs[-1].bits):
-            last = [self.runs.pop(), self.runs.pop()]
-            self.push(_joined(last, drop))
-            self.runs.sort(key=lambda run: -len(run.bits))
-
-    def join(self, drop: int) -> _Run:
-        """All runs as one."""
-        run = _joined(self.runs, drop)
-        self.runs = [run] if len(run.bits) else []
-        return run
 
 
 def _bits(scores: np.ndarray) -> np.ndarray:
     """The bits of scores: (rows,) uint32, at most those of 1.0. A score that rounding has pushed outside [0, 1] is brought back."""
     bits = np.ascontiguousarray(scores, dtype=np.float32).view(np.uint32)
-    if len(bits) and int(bits.max()) > _ONE:
+    if len(bits) and int(bits.max()) > ONE:
         if np.isnan(scores).any():
             raise EngineError(
                 "engines.score-not-a-number",
@@ -259,71 +214,6 @@ def _bits(scores: np.ndarray) -> np.ndarray:
             )
         bits = (np.clip(scores, 0, 1).astype(np.float32) + np.float32(0)).view(np.uint32)  # + 0 turns -0.0 into 0.0
     return bits
-
-
-def _run_of(keys: Sequence[np.ndarray]) -> _Run:
-    """Count keys of one row each: sort, then the lengths of runs."""
-    key = np.concatenate(keys)
-    key.sort()
-    upto = np.cumsum(key & 1, dtype=np.int32)  # positives up to and with this row
-    key >>= 1
-    last = np.flatnonzero(np.concatenate((key[1:] != key[:-1], [True])))
-    positives = np.diff(upto[last], prepend=0).astype(np.float64)
-    return _Run(key[last], positives, np.diff(last, prepend=-1) - positives)
-
-
-def _run_of_weighted(keys: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> _Run:
-    """Count keys with weights: the row's number rides in the low half of a 64-bit key, so the order of sums is that of the rows."""
-    key, weight = np.concatenate(keys), np.concatenate(weights)
-    pair = (key.astype(np.uint64) << np.uint64(32)) | np.arange(len(key), dtype=np.uint64)
-    pair.sort()
-    weight = weight[pair & np.uint64(0xFFFFFFFF)]
-    pair >>= np.uint64(32)
-    positive = (pair & np.uint64(1)).astype(bool)
-    bits = (pair >> np.uint64(1)).astype(np.uint32)
-    first = np.flatnonzero(np.concatenate(([True], bits[1:] != bits[:-1])))
-    return _present(_Run(bits[first], np.add.reduceat(weight * positive, first), np.add.reduceat(weight * ~positive, first)))
-
-
-def _joined(runs: Sequence[_Run], drop: int) -> _Run:
-    """One run of many."""
-    if not runs:
-        return _Run(np.empty(0, np.uint32), np.empty(0), np.empty(0))
-    if len(runs) == 1:
-        return _coarse(runs[0], drop)
-    runs = [_coarse(run, drop) for run in runs]
-    bits = np.concatenate([run.bits for run in runs])
-    order = np.argsort(bits, kind="stable")  # runs are sorted already: a stable sort merges them in linear time
-    bits = bits[order]
-    first = np.flatnonzero(np.concatenate(([True], bits[1:] != bits[:-1])))
-    positives = np.concatenate([run.positives for run in runs])[order]
-    negatives = np.concatenate([run.negatives for run in runs])[order]
-    return _Run(bits[first], np.add.reduceat(positives, first), np.add.reduceat(negatives, first))
-
-
-def _coarse(run: _Run, drop: int) -> _Run:
-    """The run with its lowest `drop` bits dropped: each bin is named by its middle, so dropping twice is dropping once."""
-    if not drop or not len(run.bits):
-        return run
-    bits = np.minimum((run.bits >> np.uint32(drop) << np.uint32(drop)) | np.uint32(1 << (drop - 1)), np.uint32(_ONE))
-    first = np.flatnonzero(np.concatenate(([True], bits[1:] != bits[:-1])))
-    if len(first) == len(bits):
-        return _Run(bits, run.positives, run.negatives)
-    return _Run(bits[first], np.add.reduceat(run.positives, first), np.add.reduceat(run.negatives, first))
-
-
-def _present(run: _Run) -> _Run:
-    """Without scores that only rows of no weight have."""
-    some = (run.positives > 0) | (run.negatives > 0)
-    return run if some.all() else _Run(run.bits[some], run.positives[some], run.negatives[some])
-
-
-def _distinct(bits: np.ndarray, drop: int) -> int:
-    """Distinct values of sorted bits without their lowest `drop`."""
-    if not drop or not len(bits):
-        return len(bits)
-    kept = bits >> np.uint32(drop)
-    return 1 + int(np.count_nonzero(kept[1:] != kept[:-1]))
 
 
 def _width(drop: int) -> float:

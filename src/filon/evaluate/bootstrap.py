@@ -2,16 +2,17 @@
 
 A row falls in one cell (score, label). Drawing the rows again is drawing a Poisson number for each cell with the cell's count as its mean
 (the Poisson bootstrap, Hanley and MacGibbon 2006, doi:10.1016/j.cmpb.2006.04.006). Weights count as the rows they are worth (Kish).
-Above `CELLS` scores, neighbours are put together with their mean losses; what an area loses by that is taken back from its interval.
+Above `CELLS` scores, neighbours are put together; what a metric loses by that is taken back from its interval.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from filon.engines.tally import Tally
 from filon.evaluate import cells as over
 from filon.evaluate import metrics
+from filon.evaluate.measures import measure
 from filon.evaluate.records import Interval
 from filon.evaluate.settings import EvaluateSettings
 
@@ -27,12 +28,12 @@ def worth_of(tally: Tally) -> float:
     return float(tally.confusion.sum()) / tally.weight_squares if tally.weight_squares > 0 else 1.0
 
 
-def intervals(tally: Tally, settings: EvaluateSettings, seed: int) -> dict[str, Interval]:
+def intervals(reading: metrics.Reading, settings: EvaluateSettings, seed: int) -> dict[str, Interval]:
     """Every metric with its interval; the same seed gives the same interval.
 
     Many classes: a mean over one-vs-rest curves gets the mean of the curves' bounds, which is never too narrow.
     """
-    reading = metrics.Reading(tally)
+    tally = reading.tally
     draws = _Draws(tally, settings, seed)
     found: dict[str, Interval] = {}
     for name in metrics.names(len(tally.classes)):
@@ -40,7 +41,7 @@ def intervals(tally: Tally, settings: EvaluateSettings, seed: int) -> dict[str, 
         if exact is None:
             found[name] = Interval(value=None, why=why)
         else:
-            found[name] = _interval(exact, draws.bounds(name), why)
+            found[name] = _interval(exact, draws.bounds(name, reading), why)
     return found
 
 
@@ -77,48 +78,56 @@ class _Draws:
         rng = np.random.default_rng(seed)
         worth, each = worth_of(tally), settings.resamples
         most = max(64, CELLS // len(tally.curves))
-        grouped = [over.group(over.cells_of(curve), most, keep=(0.5,)) for curve in tally.curves]
-        self.plain = [over.sweep(cells) for cells, _ in grouped]
-        self.exact = [over.sweep(over.cells_of(curve)) if len(curve.scores) > most else None for curve in tally.curves]
-        self.losses = [losses for _, losses in grouped]
+        self.plain = [over.group(over.cells_of(curve), most, keep=(0.5,)) for curve in tally.curves]
         self.drawn = [
             over.sweep(over.Cells(cells.scores, _poisson(rng, cells.positives, worth, each), _poisson(rng, cells.negatives, worth, each)))
-            for cells, _ in grouped
+            for cells in self.plain
         ]
         two = len(tally.classes) == 2
         self.confusion = over.confusion_at(self.drawn[0].cells, 0.5) if two else _poisson(rng, tally.confusion, worth, each)
 
-    def bounds(self, name: str) -> tuple[float, float] | None:
+    def bounds(self, name: str, reading: metrics.Reading) -> tuple[float, float] | None:
         """Lower and upper bound of a metric."""
         source = metrics.DEFINITIONS[name].source
         if source == "confusion":
             return _quantiles(metrics.from_confusion(self.confusion, name), self.confidence)
         if source == "curve":
-            return _mean([self._curve(number, name) for number in range(len(self.drawn))])
-        return self._loss(name)
+            return _mean([self._curve(number, name, reading) for number in range(len(self.drawn))])
+        return self._loss(name, reading)
 
-    def _curve(self, number: int, name: str) -> tuple[float, float] | None:
-        measure = metrics.CURVE[name]
-        bounds = _quantiles(measure(self.drawn[number]), self.confidence)
-        exact = self.exact[number]
-        if bounds is None or exact is None:
-            return bounds
-        shift = float(measure(exact) - measure(self.plain[number]))
-        return bounds[0] + shift, bounds[1] + shift
+    def _curve(self, number: int, name: str, reading: metrics.Reading) -> tuple[float, float] | None:
+        exact = getattr(reading.measures[number], name)
+        plain = getattr(measure(self.plain[number]), name)
+        return _shifted(_quantiles(metrics.CURVE[name](self.drawn[number]), self.confidence), exact - plain)
 
-    def _loss(self, name: str) -> tuple[float, float] | None:
-        cells = [swept.cells for swept in self.drawn]
+    def _loss(self, name: str, reading: metrics.Reading) -> tuple[float, float] | None:
+        losses = [cells.losses() for cells in self.plain]
+        drawn = [swept.cells for swept in self.drawn]
         if name == "brier":
-            each = [over.mean_loss(one, loss.square_positive, loss.square_negative) for one, loss in zip(cells, self.losses, strict=True)]
+            each = [over.mean_loss(one, loss.square_positive, loss.square_negative) for one, loss in zip(drawn, losses, strict=True)]
             bounds = [_quantiles(samples, self.confidence) for samples in each]
             defined = [pair for pair in bounds if pair is not None]
-            return (sum(low for low, _ in defined), sum(high for _, high in defined)) if len(defined) == len(bounds) else None
-        if len(cells) == 1:
-            return _quantiles(over.mean_loss(cells[0], self.losses[0].log_positive, self.losses[0].log_negative), self.confidence)
-        # a row of many classes is a positive of one curve only: the positives of all curves are the rows
-        total = sum(one.positives @ loss.log_positive for one, loss in zip(cells, self.losses, strict=True))
-        rows = sum(one.positives.sum(-1) for one in cells)
-        return _quantiles(np.asarray(total / np.where(rows > 0, rows, np.nan)), self.confidence)
+            plain = sum(
+                float(over.mean_loss(one, loss.square_positive, loss.square_negative)) for one, loss in zip(self.plain, losses, strict=True)
+            )
+            whole = (sum(low for low, _ in defined), sum(high for _, high in defined)) if len(defined) == len(bounds) else None
+            return _shifted(whole, (reading.value(name) or 0.0) - plain)
+        many = len(drawn) > 1  # a row of many classes is a positive of one curve only: the positives of all curves are the rows
+        samples, plain = _log_loss(drawn, losses, many), float(_log_loss(self.plain, losses, many))
+        return _shifted(_quantiles(samples, self.confidence), (reading.value(name) or 0.0) - plain)
+
+
+def _log_loss(cells: Sequence[over.Cells], losses: Sequence[over.Losses], many: bool) -> np.ndarray:
+    """Mean log loss; of many classes over the positives of every curve."""
+    if not many:
+        return over.mean_loss(cells[0], losses[0].log_positive, losses[0].log_negative)
+    total = sum(one.positives @ loss.log_positive for one, loss in zip(cells, losses, strict=True))
+    rows = np.asarray(sum(one.positives.sum(-1) for one in cells))
+    return np.asarray(total / np.where(rows > 0, rows, np.nan))
+
+
+def _shifted(bounds: tuple[float, float] | None, by: float) -> tuple[float, float] | None:
+    return None if bounds is None else (bounds[0] + by, bounds[1] + by)
 
 
 def _poisson(rng: np.random.Generator, weights: np.ndarray, worth: float, resamples: int) -> np.ndarray:

@@ -16,7 +16,7 @@ EPSILON = 1e-15
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Losses:
-    """Mean loss of a positive and of a negative row in each cell: (m,) float64 each."""
+    """Loss of a positive and of a negative row at each score: (m,) float64 each."""
 
     log_positive: np.ndarray
     log_negative: np.ndarray
@@ -28,7 +28,7 @@ class Losses:
 class Cells:
     """Weight of positives and negatives by score.
 
-    scores : (m,) float64 ascending; positives, negatives : (..., m) float64
+    scores : (m,) float32 or float64, ascending; positives, negatives : (..., m) float64
     """
 
     scores: np.ndarray
@@ -37,8 +37,9 @@ class Cells:
 
     def losses(self) -> Losses:
         """Losses at the scores themselves."""
-        kept = np.clip(self.scores, EPSILON, 1 - EPSILON)
-        return Losses(-np.log(kept), -np.log1p(-kept), (1 - self.scores) ** 2, self.scores**2)
+        scores = self.scores.astype(np.float64)
+        kept = np.clip(scores, EPSILON, 1 - EPSILON)
+        return Losses(-np.log(kept), -np.log1p(-kept), (1 - scores) ** 2, scores**2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,8 +57,8 @@ class Sweep:
 
 
 def cells_of(curve: Curve) -> Cells:
-    """The cells of a curve."""
-    return Cells(curve.scores.astype(np.float64), curve.positives, curve.negatives)
+    """The cells of a curve, its arrays as they are."""
+    return Cells(curve.scores, curve.positives, curve.negatives)
 
 
 def sweep(cells: Cells) -> Sweep:
@@ -70,7 +71,7 @@ def sweep(cells: Cells) -> Sweep:
     return Sweep(cells, true, false, true[..., :1], false[..., :1])
 
 
-def group(cells: Cells, most: int, keep: Sequence[float] = ()) -> tuple[Cells, Losses]:
+def group(cells: Cells, most: int, keep: Sequence[float] = ()) -> Cells:
     """Neighbouring cells put together, at most `most` groups (and one more for each kept threshold) of about equal weight.
 
     Parameters
@@ -79,28 +80,24 @@ def group(cells: Cells, most: int, keep: Sequence[float] = ()) -> tuple[Cells, L
 
     Returns
     -------
-    cells at the mean score of each group, and the mean losses inside each group (so that their sums stay exact)
+    cells at the mean score of each group
     """
-    losses = cells.losses()
     if len(cells.scores) <= most:
-        return cells, losses
+        return cells
     weight = cells.positives + cells.negatives
-    middle = np.cumsum(weight) - weight / 2
-    number = np.minimum((middle / weight.sum() * most).astype(np.int64), most - 1)
-    starts = np.unique(np.concatenate((np.flatnonzero(np.diff(number, prepend=-1)), np.searchsorted(cells.scores, keep))))
+    upto = np.cumsum(weight)
+    cuts = np.searchsorted(upto, np.arange(most) / most * upto[-1], side="right")
+    starts = np.unique(np.concatenate((cuts, [at_least(cells, threshold) for threshold in keep], [0]))).astype(np.int64)
     starts = starts[starts < len(cells.scores)]
     positives, negatives = np.add.reduceat(cells.positives, starts), np.add.reduceat(cells.negatives, starts)
+    rows = positives + negatives
+    weight *= cells.scores
+    return Cells(np.add.reduceat(weight, starts) / np.where(rows > 0, rows, 1), positives, negatives)
 
-    def mean(values: np.ndarray, weights: np.ndarray, sums: np.ndarray) -> np.ndarray:
-        return np.add.reduceat(values * weights, starts) / np.where(sums > 0, sums, 1)
 
-    grouped = Cells(mean(cells.scores, weight, positives + negatives), positives, negatives)
-    return grouped, Losses(
-        mean(losses.log_positive, cells.positives, positives),
-        mean(losses.log_negative, cells.negatives, negatives),
-        mean(losses.square_positive, cells.positives, positives),
-        mean(losses.square_negative, cells.negatives, negatives),
-    )
+def at_least(cells: Cells, threshold: float) -> int:
+    """Number of the first cell whose score is at least the threshold, both as the cells hold them (float32 in a tally)."""
+    return int(np.searchsorted(cells.scores, np.asarray(threshold, cells.scores.dtype)))
 
 
 def roc_area(swept: Sweep) -> np.ndarray:
@@ -150,7 +147,7 @@ def mean_loss(cells: Cells, positive: np.ndarray, negative: np.ndarray) -> np.nd
 
 def confusion_at(cells: Cells, threshold: float) -> np.ndarray:
     """True by predicted when rows with score >= threshold are called positive: (..., 2, 2), [[TN, FP], [FN, TP]]."""
-    called = int(np.searchsorted(cells.scores, threshold))
+    called = at_least(cells, threshold)
     return np.stack(
         [
             np.stack([cells.negatives[..., :called].sum(-1), cells.negatives[..., called:].sum(-1)], -1),

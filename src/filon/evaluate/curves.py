@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from filon.evaluate.cells import Cells, Sweep, group, sweep
+from filon.evaluate.cells import Cells, Sweep, at_least, group, sweep
 
 POINTS = 250
 """Steps of a drawn curve along each axis: finer than a pixel of the page."""
@@ -102,7 +102,7 @@ def calibration(cells: Cells, effective: float, bins: int = 10) -> tuple[Calibra
     total = float((cells.positives + cells.negatives).sum())
     if not total:
         return ()
-    grouped, _ = group(cells, max(1, min(bins, int(effective // 20))))
+    grouped = group(cells, max(1, min(bins, int(effective // 20))))
     return _bins(grouped, effective / total)
 
 
@@ -111,7 +111,7 @@ def calibration_of_many(cells: Cells, effective: float, bins: int = 10) -> tuple
     total = float((cells.positives + cells.negatives).sum())
     if not total:
         return ()
-    starts = np.unique(np.searchsorted(cells.scores, np.arange(bins) / bins))
+    starts = np.unique([at_least(cells, step / bins) for step in range(bins)])
     starts = starts[starts < len(cells.scores)]
     positives, negatives = np.add.reduceat(cells.positives, starts), np.add.reduceat(cells.negatives, starts)
     scores = np.add.reduceat(cells.scores * (cells.positives + cells.negatives), starts) / (positives + negatives)

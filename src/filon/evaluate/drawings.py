@@ -5,9 +5,9 @@ from functools import cached_property
 
 import numpy as np
 
-from filon.evaluate import curves, metrics
+from filon.evaluate import curves
 from filon.evaluate.bootstrap import worth_of
-from filon.evaluate.cells import Cells
+from filon.evaluate.cells import Cells, Sweep, cells_of, group, sweep
 from filon.evaluate.records import Context, Exam
 from filon.evaluate.thresholds import decide
 from filon.pages.drawing import DASHES, Drawing, Line, Mark
@@ -17,6 +17,9 @@ from filon.pages.words import Words
 DRAWN_CLASSES = 8
 """Curves that can be told apart in one chart."""
 
+DRAWN_CELLS = 1 << 15
+"""Scores of a drawn curve: far finer than a pixel; neighbours are put together above."""
+
 DIAGONAL = ((0.0, 0.0), (1.0, 1.0))
 
 
@@ -25,14 +28,21 @@ class Drawings:
 
     def __init__(self, exam: Exam, words: Words, numbers: Numbers) -> None:
         self.exam, self.words, self.numbers = exam, words, numbers
-        self.reading = metrics.Reading(exam.tally)
         self.two = len(exam.classes) == 2
+        keep = () if exam.threshold is None else (exam.threshold,)
+        self.cells = tuple(group(cells_of(curve), DRAWN_CELLS, keep) for curve in exam.tally.curves)
+        self.sums = tuple((float(cells.positives.sum()), float(cells.negatives.sum())) for cells in self.cells)
+
+    @cached_property
+    def sweeps(self) -> tuple[Sweep, ...]:
+        """Cumulative counts of each curve."""
+        return tuple(sweep(cells) for cells in self.cells)
 
     @cached_property
     def numbers_drawn(self) -> list[int]:
         """Curves drawn: the positive class of two, or the classes with most rows; those without rows of both kinds are left out."""
-        order = sorted(range(len(self.reading.cells)), key=lambda i: -self.reading.sums[i][0])
-        return sorted(i for i in order[:DRAWN_CLASSES] if all(self.reading.sums[i]))
+        order = sorted(range(len(self.cells)), key=lambda i: -self.sums[i][0])
+        return sorted(i for i in order[:DRAWN_CLASSES] if all(self.sums[i]))
 
     def names(self) -> list[str]:
         """Class names of the drawn curves."""
@@ -50,7 +60,7 @@ class Drawings:
             title=self._title("curve.roc", "areaUnderROC"),
             x_name=t("curve.fpr"),
             y_name=t("curve.tpr"),
-            lines=self._lines(lambda i: curves.roc_points(self.reading.sweeps[i]), "areaUnderROC", area=self.two),
+            lines=self._lines(lambda i: curves.roc_points(self.sweeps[i]), "areaUnderROC", area=self.two),
             x=(0, 1),
             y=(0, 1),
             guides=(DIAGONAL,),
@@ -70,7 +80,7 @@ class Drawings:
             title=self._title("curve.pr", "areaUnderPR"),
             x_name=t("curve.recall"),
             y_name=t("curve.precision"),
-            lines=self._lines(lambda i: curves.pr_points(self.reading.sweeps[i]), "areaUnderPR", area=self.two),
+            lines=self._lines(lambda i: curves.pr_points(self.sweeps[i]), "areaUnderPR", area=self.two),
             x=(0, 1),
             y=(0, 1),
             guides=(((0.0, base), (1.0, base)),) if self.two and base is not None else (),
@@ -80,9 +90,9 @@ class Drawings:
     @cached_property
     def bins(self) -> tuple[curves.CalibrationBin, ...]:
         """Calibration bins; of many classes pooled, one against the rest."""
-        cells = _pooled(self.reading.cells)
+        cells = _pooled(self.cells)
         effective = float(self.exam.tally.confusion.sum()) * worth_of(self.exam.tally)
-        return curves.calibration(cells, effective) if self.two else curves.calibration_of_many(cells, effective * len(self.reading.cells))
+        return curves.calibration(cells, effective) if self.two else curves.calibration_of_many(cells, effective * len(self.cells))
 
     def calibration(self) -> Drawing:
         """Share of positives by mean score."""
@@ -115,7 +125,7 @@ class Drawings:
     def gains(self) -> Drawing:
         """Share of positives found by share of rows taken (two classes)."""
         t = self.words
-        points = curves.gain_points(self.reading.sweeps[0])
+        points = curves.gain_points(self.sweeps[0])
         base = self._base() or 1.0
         tenth = float(np.interp(0.1, points.x, points.y))
         return Drawing(
@@ -136,7 +146,7 @@ class Drawings:
     def scores(self) -> Drawing:
         """Distribution of the scores by class (two classes)."""
         t = self.words
-        edges, shares = curves.histogram(self.reading.cells[0], min(self.reading.sums[0]) * worth_of(self.exam.tally))
+        edges, shares = curves.histogram(self.cells[0], min(self.sums[0]) * worth_of(self.exam.tally))
         negative, positive = self.exam.classes
         verticals = (
             [(self.exam.threshold, self._threshold())] if self.exam.threshold is not None and self.exam.threshold <= edges[-1] else []
@@ -192,8 +202,7 @@ class Drawings:
         lines = []
         for place, (number, name) in enumerate(zip(self.numbers_drawn, self.names(), strict=True)):
             drawn = points(number)
-            value = float(metrics.CURVE[metric](self.reading.sweeps[number]))
-            label = self.words("curve.area", name=name, area=self.numbers.number(value))
+            label = self.words("curve.area", name=name, area=self.numbers.number(self.exam.by_class[name][metric]))
             tint = 1 if self.two else place
             lines.append(Line(name=label, x=drawn.x, y=drawn.y, colour=tint, dash="" if self.two else DASHES[place], area=area))
         return lines
@@ -209,7 +218,7 @@ class Drawings:
 
     def _base(self) -> float | None:
         """Share of positives of two classes."""
-        positives, negatives = self.reading.sums[0]
+        positives, negatives = self.sums[0]
         return positives / (positives + negatives) if self.two and positives + negatives else None
 
 

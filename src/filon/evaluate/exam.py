@@ -35,6 +35,7 @@ def examine(
     facts : carried along, for whoever writes the exam down
     """
     tally = tallies[()]
+    reading = metrics.Reading(tally)
     decision = decide(tally, threshold) if threshold is not None and len(tally.classes) == 2 else None
     found = decision.metrics() if decision else {}
     confusion = _matrix(decision) if decision else tally.confusion
@@ -42,25 +43,25 @@ def examine(
         title=title,
         classes=tally.classes,
         tally=tally,
-        metrics=bootstrap.intervals(tally, settings, seed),
-        by_class=metrics.by_class(tally, confusion),
+        metrics=bootstrap.intervals(reading, settings, seed),
+        by_class=metrics.by_class(reading, confusion),
         threshold=decision.threshold if decision else None,
         at_threshold={**found, "tn": decision.tn, "fp": decision.fp, "fn": decision.fn, "tp": decision.tp} if decision else {},
         at_threshold_intervals=bootstrap.decision_intervals(tally, decision.threshold, found, settings, seed) if decision else {},
         confusion=tuple(tuple(row) for row in confusion.tolist()),
         importances=importances,
-        slices=_slices(tallies, tally, decision, settings),
+        slices=_slices(tallies, reading, decision, settings),
         confidence=settings.confidence,
         facts=facts or {},
     )
 
 
-def _slices(tallies: Tallies, whole: Tally, decision: Decision | None, settings: EvaluateSettings) -> tuple[Slice, ...]:
+def _slices(tallies: Tallies, whole: metrics.Reading, decision: Decision | None, settings: EvaluateSettings) -> tuple[Slice, ...]:
     """Slices by column in the order given, largest first, compared with all rows by an interval widened for their number (Bonferroni)."""
     keys = [key for key in tallies if key]
     z = NormalDist().inv_cdf(1 - (1 - settings.confidence) / (2 * max(1, len(keys))))
-    name = "areaUnderROC" if len(whole.classes) == 2 else "accuracy"
-    standard = metrics.value(whole, name)
+    name = "areaUnderROC" if len(whole.tally.classes) == 2 else "accuracy"
+    standard = whole.value(name)
     columns = list(dict.fromkeys(key[0] for key in keys))
     keys.sort(key=lambda key: (columns.index(key[0]), -tallies[key].rows, key[1]))
     return tuple(_slice(key, tallies[key], name, standard, z, decision) for key in keys)

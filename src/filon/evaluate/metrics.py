@@ -25,6 +25,7 @@ import numpy as np
 
 from filon.engines.tally import Tally
 from filon.evaluate import cells as over
+from filon.evaluate.measures import Measures, measure, pr_area_of_negatives
 
 Needs = Literal["rows", "positives", "both"]
 Why = Literal[
@@ -90,28 +91,22 @@ def why_not(tally: Tally, name: str) -> Why:
 
 
 class Reading:
-    """One tally under several metrics: cumulative counts are made once."""
+    """One tally under several metrics: every curve is gone through once."""
 
     def __init__(self, tally: Tally) -> None:
         self.tally = tally
-        self.cells = tuple(over.cells_of(curve) for curve in tally.curves)
 
     @cached_property
-    def sweeps(self) -> tuple[over.Sweep, ...]:
-        return tuple(over.sweep(cells) for cells in self.cells)
-
-    @cached_property
-    def sums(self) -> tuple[tuple[float, float], ...]:
-        """Positives and negatives of each curve."""
-        return tuple((float(cells.positives.sum()), float(cells.negatives.sum())) for cells in self.cells)
+    def measures(self) -> tuple[Measures, ...]:
+        return tuple(measure(over.cells_of(curve)) for curve in self.tally.curves)
 
     def value(self, name: str) -> float | None:
         definition = DEFINITIONS[name]
         if definition.source == "confusion":
             return None if self.why(name) else _finite(from_confusion(self.tally.confusion, name))
         if definition.source == "loss":
-            return self._loss(name)
-        found = [_finite(CURVE[name](swept)) for swept in self.sweeps]
+            return None if self.why(name) else self._loss(name)
+        found = [_finite(getattr(each, name)) for each in self.measures]
         defined = [each for each in found if each is not None]
         return float(np.mean(defined)) if defined else None
 
@@ -119,32 +114,27 @@ class Reading:
         definition = DEFINITIONS[name]
         if definition.binary and len(self.tally.classes) > 2:
             return "two-classes-only"
-        if not any(positives + negatives for positives, negatives in self.sums):
+        if not self.tally.confusion.sum():
             return "no-rows"
         if definition.source == "confusion":
             return _undefined_decision(self.tally.confusion, name)
         if definition.source == "loss":
             return ""
-        missing = [_missing(positives, negatives, definition.needs) for positives, negatives in self.sums]
+        missing = [_missing(each.positives, each.negatives, definition.needs) for each in self.measures]
         if all(missing):
             return missing[0]
         return "classes-left-out" if any(missing) else ""
 
-    def _loss(self, name: str) -> float | None:
-        if self.why(name):
-            return None
-        many = len(self.cells) > 1
-        total = 0.0
-        for cells in self.cells:
-            losses = cells.losses()
-            if name == "brier":
-                total += float(over.mean_loss(cells, losses.square_positive, losses.square_negative))
-            else:  # of many classes, each row counts in the curve of its own class only
-                total += float(over.mean_loss(cells, losses.log_positive, losses.log_negative * (not many)))
-        return total
+    def _loss(self, name: str) -> float:
+        rows = self.measures[0].positives + self.measures[0].negatives
+        if name == "brier":
+            return sum(each.squares for each in self.measures) / rows
+        if len(self.measures) == 1:
+            return (self.measures[0].log_positives + self.measures[0].log_negatives) / rows
+        return sum(each.log_positives for each in self.measures) / rows  # each row counts in the curve of its own class only
 
 
-CURVE: Mapping[str, Callable[[over.Sweep], np.ndarray]] = {
+CURVE: Mapping[str, Callable[[over.Sweep], np.ndarray]] = {  # for many resamples at once; one curve has its `Measures`
     "areaUnderROC": over.roc_area,
     "areaUnderPR": over.pr_area,
     "average_precision": over.average_precision,
@@ -185,12 +175,11 @@ def from_confusion(confusion: np.ndarray, name: str) -> np.ndarray:
     return _over((np.nan_to_num(kind) * seen).sum(-1), seen.sum(-1))
 
 
-def by_class(tally: Tally, confusion: np.ndarray) -> dict[str, dict[str, float | None]]:
+def by_class(reading: Reading, confusion: np.ndarray) -> dict[str, dict[str, float | None]]:
     """Precision, recall, F1, rows and predicted rows of each class by a confusion matrix, and its one-vs-rest areas."""
     table: dict[str, dict[str, float | None]] = {}
     hit, rows, called = np.diagonal(confusion), confusion.sum(1), confusion.sum(0)
-    reading = Reading(tally)
-    for number, name in enumerate(tally.classes):
+    for number, name in enumerate(reading.tally.classes):
         table[name] = {
             "precision": _finite(_over(hit[number], called[number])),
             "recall": _finite(_over(hit[number], rows[number])),
@@ -205,13 +194,11 @@ def by_class(tally: Tally, confusion: np.ndarray) -> dict[str, dict[str, float |
 
 def _of_class(reading: Reading, number: int, name: str) -> float | None:
     """An area of one class against the rest; the negative class of two is the positive one seen from the other side."""
-    if len(reading.cells) > 1:
-        return _finite(CURVE[name](reading.sweeps[number]))
-    cells = reading.cells[0]
-    if number == 0:
-        cells = over.Cells(1 - cells.scores[::-1], cells.negatives[::-1], cells.positives[::-1])
-        return _finite(CURVE[name](over.sweep(cells)))
-    return _finite(CURVE[name](reading.sweeps[0]))
+    if len(reading.measures) > 1:
+        return _finite(getattr(reading.measures[number], name))
+    if number == 0 and name == "areaUnderPR":
+        return _finite(pr_area_of_negatives(over.cells_of(reading.tally.curves[0])))
+    return _finite(getattr(reading.measures[0], name))
 
 
 def _missing(positives: float, negatives: float, needs: Needs) -> Why:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from filon.engines.tally import Tally
-from filon.evaluate.cells import Cells, Sweep, cells_of, confusion_at, sweep
+from filon.evaluate.cells import Cells, Sweep, at_least, cells_of, confusion_at, sweep
 from filon.evaluate.settings import EvaluateSettings
 
 
@@ -78,13 +78,13 @@ def decisions(cells: Cells, chosen: float, most: int = 100) -> tuple[Decision, .
     quantiles = cells.scores[np.minimum(at, len(weight) - 1)]
     even = np.linspace(0, 1, most // 2 + 1)
     even = even[(even >= cells.scores[0]) & (even <= cells.scores[-1])]
-    thresholds = np.unique(np.round(np.concatenate((quantiles, even, [chosen])), 6))
+    thresholds = np.unique(np.round(np.concatenate((quantiles.astype(np.float64), even, [chosen])), 6))
     swept = sweep(cells)
     true, false = np.append(swept.true, 0.0), np.append(swept.false, 0.0)
     table = []
     for threshold in thresholds.tolist():
         exact = chosen if abs(threshold - chosen) < 1e-6 else threshold
-        number = int(np.searchsorted(cells.scores, exact))
+        number = at_least(cells, exact)
         tp, fp = float(true[number]), float(false[number])
         table.append(Decision(threshold=exact, tn=float(false[0]) - fp, fp=fp, fn=float(true[0]) - tp, tp=tp))
     return tuple(table)
@@ -103,7 +103,7 @@ def _between(scores: np.ndarray, number: int) -> float:
     """A float32 midway between a score and the one below it."""
     above = np.float32(scores[number])
     below = np.float32(scores[number - 1]) if number else np.float32(0)
-    middle = np.float32((scores[number] + (scores[number - 1] if number else 0.0)) / 2)
+    middle = np.float32((float(above) + float(below)) / 2)
     return float(middle if below < middle <= above else above)
 
 

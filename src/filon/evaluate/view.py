@@ -252,9 +252,9 @@ class View:
         }
         found["defined"] = bool(drawn.numbers_drawn)
         found["some"] = len(drawn.numbers_drawn) < len(self.exam.tally.curves)
-        if self.two and all(drawn.reading.sums[0]):
+        if self.two and all(drawn.sums[0]):
             found["gains"], found["scores"] = drawn.gains(), drawn.scores()
-            found["lift"] = curves.lift(drawn.reading.cells[0])
+            found["lift"] = curves.lift(drawn.cells[0])
         return found
 
     def _decision(self) -> dict[str, Any]:
@@ -272,7 +272,7 @@ class View:
             "table": None,
         }
         if self.two and self.exam.threshold is not None:
-            steps = decisions(self.drawings.reading.cells[0], self.exam.threshold)
+            steps = decisions(self.drawings.cells[0], self.exam.threshold)
             if steps:
                 start = min(range(len(steps)), key=lambda i: abs(steps[i].threshold - (self.exam.threshold or 0)))
                 found["table"] = {

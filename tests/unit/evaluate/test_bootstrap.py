@@ -20,20 +20,20 @@ def drawn(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def width(tally: Tally, name: str) -> float:
-    found = bootstrap.intervals(tally, SETTINGS, 0)[name]
+    found = bootstrap.intervals(metrics.Reading(tally), SETTINGS, 0)[name]
     return found.upper - found.lower
 
 
 def test_the_same_seed_gives_the_same_interval_and_another_another():
     tally = tally_two(300, 0)
-    first, again, other = (bootstrap.intervals(tally, SETTINGS, seed) for seed in (1, 1, 2))
+    first, again, other = (bootstrap.intervals(metrics.Reading(tally), SETTINGS, seed) for seed in (1, 1, 2))
     assert first == again
     assert first != other
 
 
 def test_values_are_exact_and_inside_their_intervals():
     for tally in (tally_two(300, 0), tally_many(300, 0)):
-        for name, found in bootstrap.intervals(tally, SETTINGS, 0).items():
+        for name, found in bootstrap.intervals(metrics.Reading(tally), SETTINGS, 0).items():
             assert found.value == metrics.value(tally, name)
             assert found.lower <= found.value <= found.upper
 
@@ -48,7 +48,7 @@ def test_an_interval_holds_the_truth_as_often_as_it_says():
     trials = 120
     for seed in range(trials):
         probability, label = drawn(250, seed)
-        found = bootstrap.intervals(count(probability, label, ("no", "yes")), settings, seed)
+        found = bootstrap.intervals(metrics.Reading(count(probability, label, ("no", "yes"))), settings, seed)
         for name in hits:
             hits[name] += found[name].lower <= truth[name] <= found[name].upper
     assert 0.90 <= hits["areaUnderROC"] / trials <= 0.985
@@ -79,9 +79,9 @@ def test_uneven_weights_widen_the_interval():
 def test_grouping_many_scores_moves_no_bound_that_matters(monkeypatch):
     probability, label = drawn(6_000, 0)
     tally = count(probability, label, ("no", "yes"))
-    grouped = bootstrap.intervals(tally, SETTINGS, 0)
+    grouped = bootstrap.intervals(metrics.Reading(tally), SETTINGS, 0)
     monkeypatch.setattr(bootstrap, "CELLS", 1 << 20)
-    whole = bootstrap.intervals(tally, SETTINGS, 0)
+    whole = bootstrap.intervals(metrics.Reading(tally), SETTINGS, 0)
     for name in metrics.names(2):
         spread = whole[name].upper - whole[name].lower
         assert abs(grouped[name].lower - whole[name].lower) < 0.2 * spread, name
@@ -90,7 +90,7 @@ def test_grouping_many_scores_moves_no_bound_that_matters(monkeypatch):
 
 def test_an_undefined_metric_has_no_interval_but_a_reason():
     tally = count(np.array([[0.9, 0.1]], np.float32), np.array([0], np.int32), ("no", "yes"))
-    found = bootstrap.intervals(tally, SETTINGS, 0)
+    found = bootstrap.intervals(metrics.Reading(tally), SETTINGS, 0)
     assert (found["areaUnderROC"].value, found["areaUnderROC"].lower, found["areaUnderROC"].why) == (None, None, "no-positive-rows")
     assert found["accuracy"].value == 1.0
 

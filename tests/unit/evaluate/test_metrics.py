@@ -175,12 +175,12 @@ def test_equal_scores_rank_as_chance(score, positives, negatives):
 def test_by_class_tells_each_class_and_undefined_precision_is_none():
     scores, label, _ = binary()
     tally = count(two(scores), label, TWO)
-    table = metrics.by_class(tally, tally.confusion)
+    table = metrics.by_class(metrics.Reading(tally), tally.confusion)
     assert table["no"]["areaUnderROC"] == pytest.approx(table["yes"]["areaUnderROC"])
     assert table["no"]["areaUnderPR"] == pytest.approx(plain.area_under_pr(1 - scores.astype(float), label == 0, np.ones(len(label))))
     assert table["yes"]["rows"] == label.sum()
     never = count(two([0.1, 0.2]), np.array([0, 1], np.int32), TWO)
-    assert metrics.by_class(never, never.confusion)["yes"]["precision"] is None
+    assert metrics.by_class(metrics.Reading(never), never.confusion)["yes"]["precision"] is None
 
 
 def test_every_metric_of_the_recipe_exists_and_knows_its_direction():
