@@ -1,5 +1,6 @@
 """Models cut and joined at the level of their trees: exact prefixes, and forests grown tree by tree."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,7 +28,8 @@ def prefix(ensemble: Ensemble, count: int) -> Ensemble:
         return ensemble
     tree = ubjson.read(ensemble.model)
     if forest:
-        return share_forest(tree, ensemble, count)
+        trees = tree["learner"]["gradient_booster"]["model"]["trees"]
+        return share_forest(tree, [trees[start : start + outputs] for start in range(0, len(trees), outputs)], ensemble, count)
     kept = cut(tree, count)
     return replace(ensemble, model=ubjson.write(tree), rounds=count, trees=kept)
 
@@ -46,28 +48,68 @@ def cut(tree: dict[str, Any], rounds: int) -> int:
     return kept
 
 
-def share_forest(tree: dict[str, Any], shape: Ensemble, count: int) -> Ensemble:
-    """A forest of the first `count` trees: each leaf holds its class share / count, so that the sum over trees is the mean.
+def share_forest(
+    document: dict[str, Any], trees: Sequence[Sequence[dict[str, Any]]], shape: Ensemble, count: int, depth: int | None = None
+) -> Ensemble:
+    """A forest of the first `count` trees, no deeper than `depth`: each leaf holds its class share / count, so that the sum is the mean.
 
     Parameters
     ----------
-    tree : a model whose `base_weights` are class shares, one tree per round (or an earlier result of this function); changed in place
+    document : any model of the same settings; its own trees are left out
+    trees : by tree of the forest, one for two classes, else one per class; their `base_weights` are class shares. None is changed
     shape : the ensemble to be, without its model
 
     Notes
     -----
-    Leaves are computed from `base_weights`, which stay as they are: so a prefix of a forest and a shorter forest are equal to the bit.
+    Leaves are computed from `base_weights`, which stay as they are: a prefix of a forest and a shorter forest are equal to the bit.
     """
-    model = tree["learner"]["gradient_booster"]["model"]
-    outputs = 1 if len(shape.classes) == 2 else len(shape.classes)
-    plain = model["trees"][: count * outputs]
     share = np.float32(1 / count)
-    for number, one in enumerate(plain):
-        leaf = one["left_children"] == -1
-        one["split_conditions"] = np.where(leaf, one["base_weights"] * share, one["split_conditions"])
-        one["id"] = number
-    model["trees"] = plain
-    model["tree_info"] = [number % outputs for number in range(len(plain))]
-    model["iteration_indptr"] = [0, len(plain)]
-    model["gbtree_model_param"] = {**model["gbtree_model_param"], "num_trees": str(len(plain)), "num_parallel_tree": str(count)}
-    return replace(shape, model=ubjson.write(tree), rounds=1, trees=len(plain))
+    plain = [one for grown in trees[:count] for one in grown]
+    made = [_shared(one if depth is None else top(one, depth), share, number) for number, one in enumerate(plain)]
+    outputs = len(plain) // count
+    learner = document["learner"]
+    model = {
+        **learner["gradient_booster"]["model"],
+        "trees": made,
+        "tree_info": [number % outputs for number in range(len(made))],
+        "iteration_indptr": [0, len(made)],
+    }
+    model["gbtree_model_param"] = {**model["gbtree_model_param"], "num_trees": str(len(made)), "num_parallel_tree": str(count)}
+    whole = {**document, "learner": {**learner, "gradient_booster": {**learner["gradient_booster"], "model": model}}}
+    return replace(shape, model=ubjson.write(whole), rounds=1, trees=len(made))
+
+
+def _shared(tree: dict[str, Any], share: np.float32, number: int) -> dict[str, Any]:
+    leaf = tree["left_children"] == -1
+    return {**tree, "id": number, "split_conditions": np.where(leaf, tree["base_weights"] * share, tree["split_conditions"])}
+
+
+def top(tree: dict[str, Any], depth: int) -> dict[str, Any]:
+    """The tree cut at a depth: what growing it no deeper would have given.
+
+    XGBoost grows level by level and numbers nodes as it does, so the nodes of the upper levels are the first ones of every array.
+    """
+    left = tree["left_children"]
+    start, stop = 0, 1
+    for _ in range(depth):
+        start, stop = stop, stop + 2 * int(np.count_nonzero(left[start:stop] != -1))
+        if start == stop:
+            return tree
+    if not np.any(left[start:stop] != -1):
+        return tree
+    kept = {name: value[:stop].copy() for name, value in tree.items() if name in _BY_NODE}
+    for name, blank in _AS_LEAF.items():
+        kept[name][start:stop] = blank
+    cuts = int(np.searchsorted(tree["categories_nodes"], start))  # splits by sets above the last level
+    ends = tree["categories_segments"][:cuts] + tree["categories_sizes"][:cuts]
+    return {
+        **tree,
+        **kept,
+        "categories": tree["categories"][: int(ends[-1]) if cuts else 0],
+        **{name: tree[name][:cuts] for name in ("categories_nodes", "categories_segments", "categories_sizes")},
+        "tree_param": {**tree["tree_param"], "num_nodes": str(stop)},
+    }
+
+
+_AS_LEAF = {"left_children": -1, "right_children": -1, "split_indices": 0, "default_left": 0, "split_type": 0, "loss_changes": 0.0}
+_BY_NODE = {*_AS_LEAF, "base_weights", "parents", "split_conditions", "sum_hessian"}

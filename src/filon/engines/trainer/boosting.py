@@ -10,8 +10,11 @@ from filon.engines.trainer.matrix import Stopped
 TRAIN_CURVE_ROWS = 50_000
 """The curve of the training rows is computed up to here; above, a sort per round would cost more than the trees."""
 
-Tell = Callable[[int, float | None], None]
-"""Hears of each round: how many are done, and the validation metric."""
+CURVE_POINTS = 50
+"""Points of a curve that steers nothing: a sort of all rows after every round would cost as much as the trees of a small table."""
+
+Tell = Callable[[float | None], None]
+"""Hears that one more round is done, and its validation metric."""
 
 
 def boost(
@@ -40,11 +43,12 @@ def boost(
     seen = [] if watch is None else [(watch, "valid")]
     if watch is not None and train.num_row() <= TRAIN_CURVE_ROWS:
         seen.append((train, "train"))
+    step = 1 if curve.patience else max(1, rounds // CURVE_POINTS)
     for number in range(1, rounds + 1):
         booster.update(train, number - 1)
-        if seen:
+        if seen and (number % step == 0 or number in (1, rounds)):
             curve.add(_point(number, booster.eval_set(seen, number - 1)))
-        tell(number, curve.points[-1].valid if seen else None)
+        tell(curve.points[-1].valid if seen else None)
         if stop():
             raise Stopped
         if curve.over() or late():

@@ -20,7 +20,7 @@ def metric_of(metric: str, classes: int) -> str:
 
 
 class Curve:
-    """Points as they come, and the round to stop at."""
+    """Points as they come (every round when `patience` is not 0), and the round to stop at."""
 
     def __init__(self, metric: str, patience: int) -> None:
         self.metric, self.patience = metric, patience
@@ -38,14 +38,14 @@ class Curve:
         """Rounds kept by a fit of at most `rounds`: the best on validation; all of them without validation or patience.
 
         The same as if the fit had been given that many rounds: a longer fit only saw more after them."""
-        rounds = min(rounds, len(self.points)) if self.points else rounds
         if not self.patience or not self.points or self.points[0].valid is None:
             return rounds
-        return self._peaks[rounds - 1]
+        return self._peaks[min(rounds, len(self.points)) - 1]
 
     def over(self) -> bool:
         """Whether nothing better has come for `patience` rounds."""
-        return bool(self.patience) and bool(self.points) and len(self.points) - self.best(len(self.points)) >= self.patience
+        seen = len(self.points)
+        return bool(self.patience) and bool(seen) and seen - self.best(seen) >= self.patience
 
     def _height(self, point: CurvePoint) -> float:
         value = point.valid

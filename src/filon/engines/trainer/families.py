@@ -57,7 +57,7 @@ DEFAULTS: Mapping[str, Mapping[str, Value]] = {
 class Work:
     """One fit that serves one trial or many.
 
-    acts : what the settings amount to, without the count; two trials with equal `acts` and seed are one fit, cut at their counts
+    acts : what the settings amount to, without the count (and a forest's depth); two trials with equal `acts` and seed are one fit
     bins, native, balance : which quantised matrix it needs (bins 0 for none: the linear family); class weights count to the power `balance`
     """
 
@@ -108,6 +108,8 @@ def work_of(trial: Trial, encoding: Encoding) -> Work:
     acts = settings_of(trial)
     acts.pop(COUNT.get(trial.family, ""), None)
     acts.pop("library", None)
+    if trial.family == "random_forest":
+        acts.pop("maxDepth")  # a shallower tree is the top of a deeper one
     sets = trial.family in COUNT and any(by_sets(feature) for feature in encoding.features)
     native = acts.pop("categories", "native") == "native" and sets
     if "featureSubsetStrategy" in acts:
@@ -123,6 +125,11 @@ def count_of(trial: Trial) -> int:
     """Rounds or trees a trial asks for (1 for the linear family)."""
     name = COUNT.get(trial.family)
     return _whole(settings_of(trial)[name]) if name else 1
+
+
+def depth_of(trial: Trial) -> int:
+    """How deep the trees of a forest are grown (0 for the other families, whose depth cannot be shared)."""
+    return _whole(settings_of(trial)["maxDepth"]) if trial.family == "random_forest" else 0
 
 
 def subset_size(strategy: Value, features: int) -> int:
@@ -161,7 +168,6 @@ def parameters(work: Work, classes: int, features: int, mean_weight: float) -> d
             "learning_rate": 1.0,
             "reg_lambda": 0.0,
             "min_child_weight": acts["minInstancesPerNode"],  # drawn rows count as one each
-            "max_depth": acts["maxDepth"],
             # XGBoost takes the whole part of share x features: half a feature more guards against float32
             "colsample_bynode": min(1.0, (_whole(acts["featureSubsetStrategy"]) + 0.5) / features),
             **({} if classes == 2 else {"num_target": classes, "multi_strategy": "one_output_per_tree"}),

@@ -11,8 +11,8 @@ from filon.engines.base import FitPlan, Fitted, Trial
 from filon.engines.trainer.matrix import Machine, Matrices, Stopped
 from filon.engines.trainer.progress import Progress
 from filon.engines.trainer.rows import FoldRows
-from filon.engines.trainer.sharing import Group, grouped, one_line
-from filon.engines.trainer.work import carry_out
+from filon.engines.trainer.sharing import Group, grouped
+from filon.engines.trainer.work import Work
 from filon.events import Listen, silence
 
 SMALL_CELLS = 4_000_000
@@ -69,6 +69,7 @@ def fit(
         return
     cores = threads or os.cpu_count() or 1
     small = train.rows * max(1, len(train.encoding.features)) <= SMALL_CELLS
+    beside = cores if small else 1
     machine = Machine(threads=1 if small else cores, memory_mib=memory_mib, scratch=scratch)
     ended = threading.Event()
     closing = began + plan.deadline_s if plan.deadline_s is not None else None
@@ -80,48 +81,62 @@ def fit(
         return closing is not None and time.monotonic() >= closing
 
     matrices = Matrices(train, valid, machine, [group.work.matrix for group in groups if group.work.bins], over)
-    progress = Progress(groups, len(trials), len(failed))
-    outcomes: queue.SimpleQueue[list[Fitted] | BaseException | None] = queue.SimpleQueue()
-
-    def one(group: Group) -> None:
+    progress = Progress(groups, "search" if plan.valid else "fit")
+    outcomes: Outcomes = queue.SimpleQueue()
+    ordered = _ordered(groups, small=small, hurried=closing is not None)
+    jobs = [
+        (work, piece) for work in (Work(group, matrices, plan, progress, over, late) for group in ordered) for piece in work.pieces(beside)
+    ]
+    with ThreadPoolExecutor(max_workers=min(beside, len(jobs)), thread_name_prefix="filon-fit") as pool:
         try:
-            if not over() and not late():
-                for fitted in carry_out(group, matrices, plan, progress, over, late):
-                    outcomes.put([fitted])
-        except Stopped:
-            pass
-        except Exception as exc:  # law 7: one bad trial is a finding, whatever went wrong in it
-            outcomes.put([Fitted(trial=trial, ensemble=None, tally=None, rounds=0, error=one_line(exc)) for trial in group.trials])
-        finally:
-            matrices.done(group.work.matrix)
-            outcomes.put(None)
-
-    with ThreadPoolExecutor(max_workers=min(cores, len(groups)) if small else 1, thread_name_prefix="filon-fit") as pool:
-        try:
-            for group in _ordered(groups, small=small, hurried=closing is not None):
-                pool.submit(one, group)
-            yield from _as_they_come(outcomes, len(groups), progress, listen)
+            for work, piece in jobs:
+                pool.submit(_carry_out, work, piece, matrices, progress, outcomes)
+            yield from _as_they_come(outcomes, len(jobs), progress, listen)
         finally:
             ended.set()
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _as_they_come(
-    outcomes: "queue.SimpleQueue[list[Fitted] | BaseException | None]", groups: int, progress: Progress, listen: Listen
-) -> Iterator[Fitted]:
+Outcomes = queue.SimpleQueue[list[Fitted] | None]
+"""Trials as they are done, and None for each piece of work that has ended."""
+
+
+def _carry_out(work: Work, piece: int, matrices: Matrices, progress: Progress, outcomes: Outcomes) -> None:
+    """One piece in a thread of the pool; whoever ends the last piece of a work gives its outcomes."""
+    try:
+        _guarded(work, lambda: work.do(piece), outcomes)
+        if work.end():
+            _guarded(work, lambda: _give(work, outcomes), outcomes)
+            matrices.done(work.group.work.matrix)
+            progress.end(work.group)
+    finally:
+        outcomes.put(None)
+
+
+def _give(work: Work, outcomes: Outcomes) -> None:
+    for fitted in work.outcomes():
+        outcomes.put([fitted])
+
+
+def _guarded(work: Work, step: Callable[[], object], outcomes: Outcomes) -> None:
+    try:
+        step()
+    except Stopped:
+        pass  # nobody waits for what was asked to end
+    except Exception as exc:  # law 7: one bad trial is a finding, whatever went wrong in it
+        outcomes.put(work.fail(exc))
+
+
+def _as_they_come(outcomes: Outcomes, pieces: int, progress: Progress, listen: Listen) -> Iterator[Fitted]:
     spoken = time.monotonic()
-    while groups:
+    while pieces:
         try:
             outcome = outcomes.get(timeout=max(0.05, spoken + BEAT_S - time.monotonic()))
         except queue.Empty:
             outcome = []
         if outcome is None:
-            groups -= 1
-        for fitted in outcome if isinstance(outcome, list) else []:
-            progress.count(fitted)
-            listen(progress.event(fitted))
-            spoken = time.monotonic()
-            yield fitted
+            pieces -= 1
+        yield from outcome or []
         if time.monotonic() >= spoken + BEAT_S:
             listen(progress.event())
             spoken = time.monotonic()

@@ -62,7 +62,7 @@ def regress(
 
     def step(_: np.ndarray) -> None:
         points.append(CurvePoint(round=len(points) + 1, train=work.loss, valid=None))
-        tell(len(points), None)
+        tell(None)
         if late():
             raise StopIteration  # the way to end scipy's loop and keep its last point
 

@@ -1,50 +1,63 @@
-"""Trials that are one fit: equal settings once, shorter counts as prefixes of the longest."""
+"""Trials that are one fit: equal settings once, smaller models as parts of the largest."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from filon.engines.base import Fitted, Trial
-from filon.engines.trainer.families import Work, count_of, work_of
+from filon.engines.trainer.families import Work, count_of, depth_of, work_of
 from filon.rows.encode import Encoding
+
+Size = tuple[int, int]
+"""What a trial takes of its group's fit: rounds or trees, and for a forest their depth (0 elsewhere)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """One fit and the trials it serves, longest first (ties by number)."""
+    """One fit and the trials it serves, largest first (ties by number)."""
 
     work: Work
     trials: tuple[Trial, ...]
 
     @property
     def longest(self) -> Trial:
-        """The trial whose fit holds all others."""
+        """The trial that speaks for the group."""
         return self.trials[0]
 
     @property
     def rounds(self) -> int:
-        """What the longest asks for."""
-        return count_of(self.longest)
+        """The most rounds, trees or steps that any trial asks for."""
+        return int(float(str(self.work.acts["maxIter"]))) if self.work.family == "logistic_regression" else count_of(self.longest)
 
     @property
     def cost(self) -> float:
         """Rough work, comparable between groups on the same rows: for the order of fits and the time left."""
-        acts = self.work.acts
-        depth = float(str(acts.get("maxDepth", acts.get("max_depth", 6)) or 8))
-        share = float(str(acts.get("featureSubsetStrategy", 8)))
-        return self.rounds * depth * (depth * share / 4 if self.work.family == "random_forest" else 4.0)
+        if self.work.family != "random_forest":
+            return self.rounds * 4.0 * float(str(self.work.acts.get("maxDepth", self.work.acts.get("max_depth", 6)) or 8))
+        share = float(str(self.work.acts["featureSubsetStrategy"]))
+        return sum(self.depth_of(number) ** 2 for number in range(1, self.rounds + 1)) * share / 4
 
-    def parts(self) -> Iterator[tuple[int, tuple[Trial, ...]]]:
-        """Each count with its trials, longest first."""
-        counts = dict.fromkeys(count_of(trial) for trial in self.trials)
-        for count in counts:
-            yield count, tuple(trial for trial in self.trials if count_of(trial) == count)
+    def depth_of(self, number: int) -> int:
+        """How deep tree `number` of a forest is wanted by some trial."""
+        return max(depth for count, depth in map(size_of, self.trials) if count >= number)
+
+    def parts(self) -> Iterator[tuple[Size, tuple[Trial, ...]]]:
+        """Each size with its trials, largest first."""
+        for size in dict.fromkeys(map(size_of, self.trials)):
+            yield size, tuple(trial for trial in self.trials if size_of(trial) == size)
 
     def shared(self, trial: Trial) -> str:
-        """What a trial owes to another one of the group, "" for the longest."""
-        if trial is self.longest:
-            return ""
-        first = next(other for other in self.trials if count_of(other) == count_of(trial))
-        return f"prefix of trial {self.longest.number}" if first is trial else f"same as trial {first.number}"
+        """What a trial owes to another one of the group, "" for those that no other holds."""
+        size = size_of(trial)
+        holder = next(other for other in self.trials if all(has >= wants for has, wants in zip(size_of(other), size, strict=True)))
+        first = next(other for other in self.trials if size_of(other) == size)
+        if first is not trial:
+            return f"same as trial {first.number}"
+        return "" if holder is trial else f"prefix of trial {holder.number}"
+
+
+def size_of(trial: Trial) -> Size:
+    """Rounds or trees, and the depth of a forest."""
+    return count_of(trial), depth_of(trial)
 
 
 def grouped(trials: Sequence[Trial], encoding: Encoding) -> tuple[list[Group], list[Fitted]]:
@@ -56,15 +69,14 @@ def grouped(trials: Sequence[Trial], encoding: Encoding) -> tuple[list[Group], l
             work = work_of(trial, encoding)
             if count_of(trial) < 1:
                 raise ValueError(f"{trial.family} cannot be fitted with {count_of(trial)} rounds")
+            if trial.family == "random_forest" and depth_of(trial) < 1:
+                raise ValueError(f"a forest cannot be fitted with a depth of {depth_of(trial)}")
         except (KeyError, ValueError) as exc:
             failed.append(Fitted(trial=trial, ensemble=None, tally=None, rounds=0, error=one_line(exc)))
             continue
         identity = (work.family, work.seed, *work.matrix, *sorted((name, _plain(value)) for name, value in work.acts.items()))
         found.setdefault(identity, (work, []))[1].append(trial)
-    groups = [
-        Group(work=work, trials=tuple(sorted(members, key=lambda trial: (-count_of(trial), trial.number))))
-        for work, members in found.values()
-    ]
+    groups = [Group(work=work, trials=tuple(sorted(members, key=_largest_first))) for work, members in found.values()]
     return groups, failed
 
 
@@ -81,6 +93,11 @@ def one_line(exc: BaseException) -> str:
     if len(parts) == 2 and "/" in parts[0] and " " not in parts[0]:
         line = parts[1]
     return line[:300]
+
+
+def _largest_first(trial: Trial) -> tuple[int, int, int]:
+    count, depth = size_of(trial)
+    return -count, -depth, trial.number
 
 
 def _plain(value: object) -> object:

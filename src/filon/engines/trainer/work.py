@@ -1,65 +1,177 @@
-"""One group of trials carried out: fitted once, cut at each count, tallied on validation."""
+"""One group of trials carried out: fitted once, cut to each trial's size, tallied on validation."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from filon.engines.base import FitPlan, Fitted
 from filon.engines.tally import Tallier, Tally
 from filon.engines.trainer.boosting import boost
 from filon.engines.trainer.curves import Curve, metric_of
-from filon.engines.trainer.families import COUNT, by_sets, link_of, parameters
-from filon.engines.trainer.forest import grow
+from filon.engines.trainer.families import by_sets, link_of, parameters
+from filon.engines.trainer.forest import Grown, grow
 from filon.engines.trainer.linear import regress
 from filon.engines.trainer.matrix import Matrices
 from filon.engines.trainer.progress import Progress
 from filon.engines.trainer.rows import FoldRows
-from filon.engines.trainer.sharing import Group
-from filon.rows.encode import Encoding
+from filon.engines.trainer.sharing import Group, Size, one_line
 from filon.trees import ubjson
 from filon.trees.ensemble import Ensemble
 from filon.trees.scoring import scorer
 from filon.trees.shaping import cut, share_forest
 
+PIECE_TREES = 25
+"""Fewest trees of a forest that are worth a core of their own."""
+
 Asked = Callable[[], bool]
 
+Models = dict[Size, Callable[[], Ensemble]]
+"""By size, what makes the model: a forest of 50 MB is only made when its turn comes."""
 
-def carry_out(group: Group, matrices: Matrices, plan: FitPlan, progress: Progress, stop: Asked, late: Asked) -> Iterator[Fitted]:
-    """Every trial of the group that the time allowed, longest first.
 
-    Raises
-    ------
-    Stopped : when `stop` says so
-    """
-    progress.begin(group)
-    began = time.monotonic()
-    try:
-        make = {"random_forest": _forest, "logistic_regression": _linear}.get(group.work.family, _boosted)
-        models, curve = make(group, matrices, plan, progress, stop, late)
-    finally:
-        progress.end(group)
-    threads = matrices.threads
-    for count, trials in group.parts():
-        if count not in models:
-            continue
-        ensemble = models.pop(count)
-        tally = tallied(ensemble, matrices.valid, threads) if plan.valid and matrices.valid is not None else None
-        kept = ensemble.trees // _outputs(ensemble) if ensemble.link == "identity" else ensemble.rounds
-        first = Fitted(
-            trial=trials[0],
-            ensemble=ensemble,
-            tally=tally,
-            rounds=kept,
-            curve=tuple(curve.points[:count] if group.work.family in COUNT else curve.points),
-            curve_metric=curve.metric if curve.points else "",
-            seconds=time.monotonic() - began,
-            shared=group.shared(trials[0]),
+class Work:
+    """The fit of one group: in one piece, or a forest in several that may be done side by side."""
+
+    def __init__(self, group: Group, matrices: Matrices, plan: FitPlan, progress: Progress, stop: Asked, late: Asked) -> None:
+        self.group, self._matrices, self._plan, self._progress = group, matrices, plan, progress
+        self._stop, self._late = stop, late
+        self._lock = threading.Lock()
+        self._pieces = [range(1, group.rounds + 1)]
+        self._left, self._broken, self._began = 1, False, 0.0
+        self._grown: dict[int, Grown] = {}
+        self._made: tuple[Models, Curve] = {}, Curve("", 0)
+        self._told: set[int] = set()
+
+    def pieces(self, cores: int) -> range:
+        """Numbers of the pieces, for so many cores."""
+        trees = self.group.rounds
+        many = max(1, min(cores, trees // PIECE_TREES)) if self.group.work.family == "random_forest" else 1
+        self._pieces = [range(1 + trees * i // many, 1 + trees * (i + 1) // many) for i in range(many)]
+        self._left = many
+        return range(many)
+
+    def do(self, piece: int) -> None:
+        """Fit one piece, unless the work is broken or its time is up.
+
+        Raises
+        ------
+        Stopped : when `stop` says so
+        """
+        if self._broken or self._stop() or self._late():
+            return
+        self._progress.begin(self.group)
+        self._began = self._began or time.monotonic()
+        if self.group.work.family == "random_forest":
+            self._grown[piece] = self._grow(self._pieces[piece])
+        elif self.group.work.family == "logistic_regression":
+            self._made = self._regress()
+        else:
+            self._made = self._boost()
+
+    def end(self) -> bool:
+        """A piece is done, well or not; whether it was the last."""
+        with self._lock:
+            self._left -= 1
+            return not self._left
+
+    def fail(self, exc: Exception) -> list[Fitted]:
+        """The trials that have no outcome yet, with the error; none when it was said before."""
+        with self._lock:
+            if self._broken:
+                return []
+            self._broken = True
+        untold = [trial for trial in self.group.trials if trial.number not in self._told]
+        return [Fitted(trial=trial, ensemble=None, tally=None, rounds=0, error=one_line(exc)) for trial in untold]
+
+    def outcomes(self) -> Iterator[Fitted]:
+        """Every trial that the time allowed, largest first; to be called when all pieces are done."""
+        if self._broken or self._stop():
+            return
+        models, curve = (self._join(), Curve("", 0)) if self._grown else self._made
+        for size, trials in self.group.parts():
+            if size not in models:
+                continue
+            ensemble = models.pop(size)()
+            valid = self._matrices.valid if self._plan.valid else None
+            first = Fitted(
+                trial=trials[0],
+                ensemble=ensemble,
+                tally=None if valid is None else tallied(ensemble, valid, self._matrices.threads),
+                rounds=ensemble.trees // _outputs(ensemble) if ensemble.link == "identity" else ensemble.rounds,
+                curve=tuple(point for point in curve.points if point.round <= size[0] or ensemble.form == "linear"),
+                curve_metric=curve.metric,
+                seconds=time.monotonic() - self._began,
+                shared=self.group.shared(trials[0]),
+            )
+            for trial in trials:
+                self._told.add(trial.number)
+                yield first if trial is trials[0] else replace(first, trial=trial, shared=self.group.shared(trial), seconds=0.0)
+            self._began = time.monotonic()
+
+    def _tell(self, value: float | None) -> None:
+        self._progress.step(self.group, value)
+
+    def _boost(self) -> tuple[Models, Curve]:
+        work, encoding = self.group.work, self._matrices.train.encoding
+        pair = self._matrices.get(work.matrix)
+        patience = int(float(str(work.acts.get("early_stopping_rounds", 0)))) if pair[1] is not None else 0
+        curve = Curve(metric_of(self._plan.metric, len(encoding.classes)), patience)
+        booster = boost(self._parameters(pair[0]), self.group.rounds, pair, curve, self._tell, self._stop, self._late)
+        done = booster.num_boosted_rounds()
+        tree, shape, found = ubjson.read(bytes(booster.save_raw("ubj"))), self._shape(), {}
+        for size, _ in self.group.parts():  # largest first: each is cut from the one before
+            if size[0] <= done or patience:  # else it was cut short by the deadline
+                kept = curve.best(min(size[0], done))
+                trees = cut(tree, kept)
+                found[size] = _ready(replace(shape, model=ubjson.write(tree), rounds=kept, trees=trees))
+        return found, curve if curve.points else Curve("", 0)
+
+    def _grow(self, numbers: range) -> Grown:
+        work, classes = self.group.work, len(self._matrices.train.encoding.classes)
+        matrix = self._matrices.get(work.matrix)[0]
+        rate = float(str(work.acts["subsamplingRate"]))
+        return grow(self._parameters(matrix), numbers, self.group.depth_of, rate, matrix, classes, self._tell, self._stop, self._late)
+
+    def _join(self) -> Models:
+        """The forests that the trees suffice for, up to the first that is missing."""
+        trees: list[list[dict[str, Any]]] = []
+        for piece, numbers in enumerate(self._pieces):
+            grown = self._grown[piece][1] if piece in self._grown else []
+            trees += grown
+            if len(grown) < len(numbers):
+                break
+        document, shape = next(iter(self._grown.values()))[0], self._shape()
+        sizes = [size for size, _ in self.group.parts() if size[0] <= len(trees)]
+        return {(count, depth): partial(share_forest, document, trees, shape, count, depth) for count, depth in sizes}
+
+    def _regress(self) -> tuple[Models, Curve]:
+        acts = {name: float(str(value)) for name, value in self.group.work.acts.items()}
+        ensemble, points = regress(acts, self._matrices.train, self._tell, self._stop, self._late)
+        curve = Curve("logloss", 0)
+        for point in points:
+            curve.add(point)
+        return {size: _ready(ensemble) for size, _ in self.group.parts()}, curve
+
+    def _parameters(self, train: Any) -> dict[str, object]:
+        encoding, weight = self._matrices.train.encoding, train.get_weight()
+        mean = float(weight.mean(dtype="float64")) if weight.size else 1.0
+        named = parameters(self.group.work, len(encoding.classes), len(encoding.features), mean)
+        return {**named, "nthread": self._matrices.threads}
+
+    def _shape(self) -> Ensemble:
+        encoding, work = self._matrices.train.encoding, self.group.work
+        return Ensemble(
+            family=work.family,
+            form="trees",
+            link=link_of(work.family, len(encoding.classes)),
+            model=b"",
+            classes=encoding.classes,
+            features=len(encoding.features),
+            categorical=tuple(work.native and by_sets(feature) for feature in encoding.features),
         )
-        yield first
-        for other in trials[1:]:
-            yield replace(first, trial=other, shared=group.shared(other), seconds=0.0)
-        began = time.monotonic()
 
 
 def tallied(ensemble: Ensemble, rows: FoldRows, threads: int) -> Tally:
@@ -70,68 +182,8 @@ def tallied(ensemble: Ensemble, rows: FoldRows, threads: int) -> Tally:
     return tallier.result()
 
 
-Models = dict[int, Ensemble]
-
-
-def _boosted(group: Group, matrices: Matrices, plan: FitPlan, progress: Progress, stop: Asked, late: Asked) -> tuple[Models, Curve]:
-    work, encoding = group.work, matrices.train.encoding
-    classes = len(encoding.classes)
-    pair = matrices.get(work.matrix)
-    params = _parameters(group, pair[0], encoding, matrices.threads)
-    patience = int(float(str(work.acts.get("early_stopping_rounds", 0)))) if pair[1] is not None else 0
-    curve = Curve(metric_of(plan.metric, classes), patience)
-    booster = boost(params, group.rounds, pair, curve, lambda number, value: progress.round(group, number, value), stop, late)
-    done = booster.num_boosted_rounds()
-    tree = ubjson.read(bytes(booster.save_raw("ubj")))
-    shape = _shape(group, encoding)
-    found: Models = {}
-    for count, _ in group.parts():  # longest first: each is cut from the one before
-        if count > done and not patience:
-            continue  # cut short by the deadline
-        kept = curve.best(min(count, done))
-        trees = cut(tree, kept)
-        found[count] = replace(shape, model=ubjson.write(tree), rounds=kept, trees=trees)
-    return found, curve
-
-
-def _forest(group: Group, matrices: Matrices, plan: FitPlan, progress: Progress, stop: Asked, late: Asked) -> tuple[Models, Curve]:  # noqa: ARG001
-    work, encoding = group.work, matrices.train.encoding
-    train, _ = matrices.get(work.matrix)
-    params = _parameters(group, train, encoding, matrices.threads)
-    tell = progress.round
-    rate = float(str(work.acts["subsamplingRate"]))
-    booster = grow(params, group.rounds, rate, train, len(encoding.classes), lambda number, value: tell(group, number, value), stop, late)
-    done = booster.num_boosted_rounds()
-    tree = ubjson.read(bytes(booster.save_raw("ubj")))
-    shape = _shape(group, encoding)
-    return {count: share_forest(tree, shape, count) for count, _ in group.parts() if count <= done}, Curve("", 0)
-
-
-def _linear(group: Group, matrices: Matrices, plan: FitPlan, progress: Progress, stop: Asked, late: Asked) -> tuple[Models, Curve]:  # noqa: ARG001
-    acts = {name: float(str(value)) for name, value in group.work.acts.items()}
-    ensemble, points = regress(acts, matrices.train, lambda number, value: progress.round(group, number, value), stop, late)
-    curve = Curve("logloss", 0)
-    for point in points:
-        curve.add(point)
-    return {1: ensemble}, curve
-
-
-def _parameters(group: Group, train: Any, encoding: Encoding, threads: int) -> dict[str, object]:
-    weight = train.get_weight()
-    mean = float(weight.mean(dtype="float64")) if weight.size else 1.0
-    return {**parameters(group.work, len(encoding.classes), len(encoding.features), mean), "nthread": threads}
-
-
-def _shape(group: Group, encoding: Encoding) -> Ensemble:
-    return Ensemble(
-        family=group.work.family,
-        form="trees",
-        link=link_of(group.work.family, len(encoding.classes)),
-        model=b"",
-        classes=encoding.classes,
-        features=len(encoding.features),
-        categorical=tuple(group.work.native and by_sets(feature) for feature in encoding.features),
-    )
+def _ready(ensemble: Ensemble) -> Callable[[], Ensemble]:
+    return lambda: ensemble
 
 
 def _outputs(ensemble: Ensemble) -> int:
