@@ -12,6 +12,9 @@ from filon.search.settings import FAMILIES, FamilyName, SearchSettings
 COUNTS: Mapping[str, str] = {"xgboost": "num_round", "random_forest": "numTrees", "gbt": "maxIter", "logistic_regression": "maxIter"}
 """The setting that only counts trees, rounds or steps. For trees a shorter model is a prefix of the longest (so the seed leaves it out)."""
 
+PARTS: Mapping[str, tuple[str, ...]] = {"random_forest": ("numTrees", "maxDepth")}
+"""Settings whose smaller values give a part of the model of the larger ones: a shallower forest is the top of a deeper one."""
+
 Axes = Mapping[str, tuple[Value, ...]]
 
 
@@ -47,8 +50,9 @@ def grid(settings: SearchSettings, features: int, categories: int, seed: int) ->
 
 
 def trial(number: int, family: FamilyName, settings: Mapping[str, Value], features: int, categories: int, seed: int) -> Trial:
-    """A trial with its seed: the same for equal effective settings, and for settings that differ only in the count of trees or rounds."""
-    basis = {name: value for name, value in effective(family, settings, features, categories).items() if name != COUNTS[family]}
+    """A trial with its seed: the same for equal effective settings, and for those that differ only in what makes a part of a larger fit."""
+    parts = PARTS.get(family, (COUNTS[family],))
+    basis = {name: value for name, value in effective(family, settings, features, categories).items() if name not in parts}
     return Trial(number=number, family=family, settings=dict(settings), seed=int(fingerprint([seed, family, basis])[:8], 16) & 0x7FFFFFFF)
 
 
@@ -113,6 +117,7 @@ def counted(trials: Sequence[Trial], features: int, categories: int) -> int:
     distinct = set()
     for candidate in trials:
         acts = effective(family_of(candidate), candidate.settings, features, categories)
-        acts.pop(COUNTS[candidate.family])
+        for name in PARTS.get(candidate.family, (COUNTS[candidate.family],)):
+            acts.pop(name, None)
         distinct.add(fingerprint([candidate.family, acts]))
     return len(distinct)

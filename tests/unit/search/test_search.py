@@ -64,14 +64,17 @@ def test_settings_that_amount_to_the_same_are_fitted_once_and_recorded_each() ->
     assert twins[0].metrics == twins[1].metrics
 
 
-def test_trials_that_differ_only_in_their_count_share_a_seed_and_no_other_do() -> None:
+def test_trials_that_are_parts_of_a_larger_fit_share_its_seed_and_no_other_do() -> None:
     engine = FakeEngine()
     run(settings_of(**FOREST), engine)
-    by_depth_seed: dict[Any, set[int]] = {}
+    assert len({trial.seed for trial in engine.fitted}) == 1  # fewer trees, and shallower ones, are part of the largest forest
+    engine = FakeEngine()
+    run(settings_of(gbt={"maxDepth": [5, 6], "maxIter": [10, 20]}), engine)
+    by_depth: dict[Any, set[int]] = {}
     for trial in engine.fitted:
-        by_depth_seed.setdefault(trial.settings["maxDepth"], set()).add(trial.seed)
-    assert [len(seeds) for seeds in by_depth_seed.values()] == [1, 1]
-    assert len(set.union(*by_depth_seed.values())) == 2
+        by_depth.setdefault(trial.settings["maxDepth"], set()).add(trial.seed)
+    assert [len(seeds) for seeds in by_depth.values()] == [1, 1]
+    assert len(set.union(*by_depth.values())) == 2
 
 
 def test_ties_go_to_fewer_trees_then_to_the_lower_number() -> None:
