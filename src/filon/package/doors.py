@@ -56,7 +56,10 @@ def bundle_door(bundle: "Bundle", rows: pa.Table) -> np.ndarray:
 
 
 def onnx_door(bundle: "Bundle", rows: pa.Table) -> np.ndarray:
-    """Row by row, by ONNX Runtime, from plain Python values as a server has them."""
+    """Row by row, by ONNX Runtime, from plain Python values as a server has them (derived features: all at once, then row by row)."""
+    if bundle.derived:
+        matrix = bundle.matrix(_batch(bundle, rows))
+        return np.concatenate([bundle.probability(matrix[at : at + 1]) for at in range(len(matrix))])
     names = [column.name for column in bundle.inputs]
     return np.asarray([bundle.answer(row).probability for row in rows.select(names).to_pylist()], np.float32)
 

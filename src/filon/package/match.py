@@ -13,6 +13,9 @@ from filon.package.frames import Given
 from filon.rows.cells import is_text, numbers64
 from filon.rows.encode import label_text
 
+EMPTY = {"number": pa.float64(), "boolean": pa.bool_(), "category": pa.large_string(), "date": pa.timestamp("us")}
+"""Types of columns in which no cell is there to tell: SQL over them must see what it would see of others."""
+
 
 def typed(given: Given, columns: Sequence[Column]) -> pa.RecordBatch:
     """The columns by name, each as the engine's reader types it: numbers, boolean, text, or (for derived columns only) as given.
@@ -50,7 +53,9 @@ def _typed(cells: pa.Array, column: Column) -> pa.Array:
     if pa.types.is_dictionary(kind) and not is_text(kind):
         cells = cells.dictionary_decode()
         kind = cells.type
-    if pa.types.is_null(kind) or column.kind in {"date", "text", "other"}:
+    if pa.types.is_null(kind):
+        return cells.cast(EMPTY.get(column.kind, pa.string()))
+    if column.kind in {"date", "text", "other"}:
         return cells
     if column.kind == "number":
         return _number(cells, column)
