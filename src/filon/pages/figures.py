@@ -56,18 +56,20 @@ def matrix(
 ) -> bytes:
     """A confusion matrix: shade and percentage are shares of the true class (rows of the matrix)."""
     size = min(11.0, max(4.9, 2.6 + 0.62 * len(names)))
-    figure, axes = _sheet(title, (size + 0.6, size))
+    labels = [_short(name, 18) for name in names]
+    small = len(names) > 6
+    slanted = _inches(labels) > (size - 0.3) / len(names)
+    margin = 0.45 + _inches(labels)
+    figure, axes = _sheet(title, (size + margin, size + 0.5), left=margin, bottom=0.6 + (0.75 * _inches(labels) if slanted else 0))
     shares = [[cell / (sum(row) or 1) for cell in row] for row in cells]
     axes.imshow(shares, cmap=_shade(), vmin=0, vmax=1, aspect="auto")
-    small = len(names) > 6
     for i, row in enumerate(cells):
         for j, cell in enumerate(row):
             text = numbers.integer(cell) if small else f"{numbers.integer(cell)}\n{numbers.percent(shares[i][j])}"
             if not small or (cell and len(names) <= 25):
                 tint = "white" if shares[i][j] > 0.55 else INK
                 axes.text(j, i, text, ha="center", va="center", color=tint, fontsize=8 if small else 12, linespacing=1.5)
-    labels = [name if len(name) <= 18 else name[:17] + "…" for name in names]
-    axes.set_xticks(range(len(names)), labels, rotation=45 if small else 0, ha="right" if small else "center", color=INK, fontsize=9.5)
+    axes.set_xticks(range(len(names)), labels, rotation=45 if slanted else 0, ha="right" if slanted else "center", color=INK, fontsize=9.5)
     axes.set_yticks(range(len(names)), labels, color=INK, fontsize=9.5)
     axes.set_xlabel(predicted_name, color=MUTED, fontsize=10)
     axes.set_ylabel(true_name, color=MUTED, fontsize=10)
@@ -79,7 +81,9 @@ def matrix(
 
 def bars(rows: Sequence[Bar], names: Sequence[str], title: str, x_name: str) -> bytes:
     """Horizontal bars, the first row on top; each series is scaled to its largest value."""
-    figure, axes = _sheet(title, (6.8, max(2.6, 1.5 + 0.36 * len(rows))))
+    labels = [_short(bar.name, 28) for bar in rows]
+    left = 0.3 + _inches(labels)
+    figure, axes = _sheet(title, (5.0 + left, max(2.6, 1.5 + 0.36 * len(rows))), left=left)
     series = len(names)
     high = 0.78 / max(1, series)
     for i, name in enumerate(names):
@@ -97,7 +101,7 @@ def bars(rows: Sequence[Bar], names: Sequence[str], title: str, x_name: str) -> 
         )
         for y, bar in zip(at, rows, strict=True):
             axes.text(bar.values[i] / most + 0.012, y, bar.texts[i], va="center", color=MUTED, fontsize=8)
-    axes.set_yticks(range(len(rows)), [bar.name if len(bar.name) <= 28 else bar.name[:27] + "…" for bar in rows], color=INK, fontsize=9.5)
+    axes.set_yticks(range(len(rows)), labels, color=INK, fontsize=9.5)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(0, 1.14)
     axes.set_xticks([])
@@ -117,14 +121,15 @@ def note(text: str, title: str) -> bytes:
     return _png(figure)
 
 
-def _sheet(title: str, size: tuple[float, float]) -> tuple["Figure", "Axes"]:
+def _sheet(title: str, size: tuple[float, float], left: float = 0.85, bottom: float = 0.65) -> tuple["Figure", "Axes"]:
+    """A figure with one pair of axes; margins in inches are given, not sought: a layout engine would draw every plot twice."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
+    width, height = size
+    figure = Figure(figsize=size, dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
-    figure.get_layout_engine().set(w_pad=0.14, h_pad=0.12)  # type: ignore[union-attr, call-arg]
-    axes = figure.add_subplot()
+    axes = figure.add_axes((left / width, bottom / height, 1 - (left + 0.3) / width, 1 - (bottom + 0.55) / height))
     axes.set_title(title, loc="left", color=INK, fontsize=12.5, fontweight="bold", pad=12)
     axes.tick_params(length=0, labelcolor=MUTED, labelsize=9)
     axes.grid(color=RULE, lw=0.9)
@@ -158,6 +163,15 @@ def _shade() -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("filon", ["#f6f4ee", "#9db4d3", "#3c5f93"])
+
+
+def _inches(labels: Sequence[str]) -> float:
+    """Width of the longest tick label, about: 9.5 points, 0.6 em a letter."""
+    return 0.08 * max((len(label) for label in labels), default=0)
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _halo() -> Any:
