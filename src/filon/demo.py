@@ -25,14 +25,10 @@ drop     = ["arr_delay", "arr_time", "dep_delay", "dep_time", "air_time"]   # kn
 [search]
 metric = "areaUnderROC"
 
-[search.xgboost]
-max_depth = [6, 8]
-eta       = 0.15
+[search.xgboost]               # a list is an axis of the grid: [6, 8] would try both
+max_depth = 8
+eta       = 0.2
 num_round = 400                # stops early on the validation fold
-
-[search.random_forest]
-numTrees = 100
-maxDepth = 12
 
 [search.logistic_regression]
 regParam = 0.001
