@@ -39,6 +39,11 @@ class Verdict:
         self.two = len(exam.classes) == 2
         self.confidence = numbers.percent(exam.confidence, 0)
 
+    def called(self, number: int) -> str:
+        """A class as a reader knows it, with its label: "late = true" says what "true" does not."""
+        name = self.exam.classes[number]
+        return f"{self.context.label} = {name}" if self.context.label else name
+
     def sentence(self) -> str:
         """The verdict, with the interval and the comparison that make it mean something."""
         return self._two() if self.two else self._many()
@@ -74,7 +79,7 @@ class Verdict:
     def _two(self) -> str:
         t, n = self.words, self.numbers
         area = self.exam.metrics["areaUnderROC"]
-        negative, positive = self.exam.classes
+        negative, positive = self.called(0), self.called(1)
         if area.value is None:
             return t("verdict.undefined", why=t(f"why.{area.why}"))
         grade = (
@@ -123,7 +128,7 @@ class Verdict:
         if not at or at.get("recall") is None or at.get("precision") is None:
             return ""
         shown = {name: n.percent(at[name], 0) for name in ("recall", "precision")}
-        return t("headline.decision", threshold=n.number(self.exam.threshold), positive=self.exam.classes[1], **shown)
+        return t("headline.decision", threshold=n.number(self.exam.threshold), positive=self.called(1), **shown)
 
     def _generalisation(self) -> Remark | None:
         name = self.context.metric or "areaUnderROC"
@@ -154,7 +159,7 @@ class Verdict:
         rows = sum(b.rows for b in drawings.bins)
         mean, share = sum(b.rows * b.score for b in drawings.bins) / rows, sum(b.rows * b.share for b in drawings.bins) / rows
         kind = "uneven" if abs(mean - share) < error / 2 else ("high" if mean > share else "low")
-        text = t(f"remark.{kind}", error=points, mean=n.percent(mean), share=n.percent(share), positive=self.exam.classes[1])
+        text = t(f"remark.{kind}", error=points, mean=n.percent(mean), share=n.percent(share), positive=self.called(1))
         weights = self.context.class_weights
         if weights and max(weights) - min(weights) > 1e-9:
             text += " " + t("remark.weighted")
@@ -186,7 +191,14 @@ class Verdict:
             return Remark(level="warning", text=self.words("remark.absent", names=_listed(absent)))
         name = min(rows, key=lambda each: rows[each])
         few = rows[name] < (FEW if self.two else FEW / 4)
-        return Remark(level="note", text=self.words("remark.few", n=self.numbers.integer(rows[name]), name=name)) if few else None
+        return (
+            Remark(
+                level="note",
+                text=self.words("remark.few", n=self.numbers.integer(rows[name]), name=self.called(self.exam.classes.index(name))),
+            )
+            if few
+            else None
+        )
 
     def _below(self) -> Remark | None:
         names = [f"{one.column} = {one.value}" for one in self.exam.slices if one.below]

@@ -79,7 +79,8 @@ class View:
             "context": self.context,
             "version": self.context.version,
             "two": self.two,
-            "positive": self.exam.classes[-1] if self.two else "",
+            "positive": self.verdict.called(1),
+            "hit": self.exam.classes[1],
             "confidence": self.numbers.percent(self.exam.confidence, 0),
             "examined": self.verdict.examined(),
             "when": self.context.created_at[:16].replace("T", " "),
@@ -132,7 +133,7 @@ class View:
             return self.words("tile.rows_many", n=len(self.exam.classes))
         rows = self.exam.tally.confusion.sum(1)
         share = self.numbers.percent(float(rows[1] / rows.sum())) if rows.sum() else ""
-        return self.words("tile.rows_two", n=self.numbers.integer(float(rows[1])), positive=self.exam.classes[1], share=share)
+        return self.words("tile.rows_two", n=self.numbers.integer(float(rows[1])), positive=self.verdict.called(1), share=share)
 
     def _data(self) -> dict[str, Any]:
         total = sum(fold.rows for fold in self.context.folds.values())

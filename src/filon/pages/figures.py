@@ -60,7 +60,8 @@ def matrix(
     small = len(names) > 6
     slanted = _inches(labels) > (size - 0.3) / len(names)
     margin = 0.45 + _inches(labels)
-    figure, axes = _sheet(title, (size + margin, size + 0.5), left=margin, bottom=0.6 + (0.75 * _inches(labels) if slanted else 0))
+    below = 0.75 * _inches(labels) if slanted else 0.0
+    figure, axes = _sheet(title, (size + margin, size + 0.5 + below), left=margin, bottom=0.6 + below)
     shares = [[cell / (sum(row) or 1) for cell in row] for row in cells]
     axes.imshow(shares, cmap=_shade(), vmin=0, vmax=1, aspect="auto")
     for i, row in enumerate(cells):
