@@ -216,12 +216,15 @@ class Fold(Protocol):
 
 
 class Folds(Protocol):
-    """The split table: encoding learnt from the training fold, counts and digests by fold, and handles."""
+    """The split table: encoding learnt from the training fold, counts and digests by fold, and handles.
+
+    `left_out` counts the rows that are in no fold by reason: "label-missing", "label-unknown" (not one of the classes)."""
 
     plan: SplitPlan
     encoding: Encoding
     info: Mapping[FoldName, FoldInfo]
     class_weights: tuple[float, ...]
+    left_out: Mapping[str, int]
 
     def fold(self, *names: Literal["train", "valid"]) -> Fold:
         """Training, validation, or both as one."""

@@ -82,9 +82,10 @@ class EmbeddedEngine:
 
         test = None if plan.test_source is None else self.read(plan.test_source).batches
         folder = self._new_folder("split")
-        refuse_little_space(self._rows.get(id(table), 0), plan, folder)
+        rows = self._rows.get(id(table), 0)
+        refuse_little_space(rows, plan, folder)
         try:
-            return split(table.batches, plan, folder, test=test, threads=self.threads, listen=self.listen)
+            return split(table.batches, plan, folder, test=test, threads=self.threads, listen=self.listen, rows=rows)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)  # the engine may go on, and the disk may be full
             raise
@@ -108,7 +109,7 @@ class EmbeddedEngine:
         """Counts of label by score, of the whole and of slices."""
         from filon.engines.embedded.scoring import tally
 
-        return tally(scored, by)
+        return tally(scored, by, self.listen)
 
     def write(self, scored: ScoredTable, sink: Sink) -> Written:
         """Write beside, then rename once."""

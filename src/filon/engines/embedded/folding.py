@@ -15,9 +15,10 @@ import pyarrow as pa
 from filon.engines.base import FoldInfo, FoldName, SplitPlan
 from filon.engines.embedded.encoding import Batch, Encoder
 from filon.engines.embedded.folds import Codes, EmbeddedFolds, Lowest
+from filon.engines.embedded.pulse import Pulse
 from filon.engines.embedded.spool import FoldFile, RawSpool, canonical, disk_full
 from filon.engines.folding import FOLDS, balanced, cut, refuse_no_rows, refuse_unusable, time_cuts
-from filon.events import Event, Listen
+from filon.events import Listen
 from filon.rows.encode import Encoding, Feature
 from filon.rows.hash import BUCKETS, buckets, digest
 
@@ -114,7 +115,7 @@ class Settled:
         layout = encoder.layout
         return FoldFile(self.folder, name, layout.features, weight=layout.weight, member=encoder.by == "key")
 
-    def take(self, raw: RawSpool, membership: Membership, threads: int) -> None:
+    def take(self, raw: RawSpool, membership: Membership, threads: int, pulse: Pulse) -> None:
         """Order each group of the spool and give its rows to their folds."""
 
         def settle(read: Callable[[], np.ndarray]) -> dict[FoldName, Piece]:
@@ -125,8 +126,9 @@ class Settled:
                 self._append(name, piece)
             for place, words in self.encoder.vocabularies.items():
                 words.count(pieces["train"].x[:, place])
+            pulse(sum(len(piece.x) for piece in pieces.values()))
 
-    def take_test(self, batches: Batches, encoding: Encoding, left_out: dict[str, int], threads: int) -> None:
+    def take_test(self, batches: Batches, encoding: Encoding, left_out: dict[str, int], threads: int, pulse: Pulse) -> None:
         """Fill the test fold from the publisher's own table."""
         encoder = Encoder(self.encoder.plan, encoding)
         folder = self.folder / "given"
@@ -137,6 +139,7 @@ class Settled:
                 raw.add(batch.records, batch.sizes)
                 left_out["label-missing"] += batch.missing
                 left_out["label-unknown"] += batch.unknown
+                pulse(len(batch.records))
         self.files["test"].close()
         self.files["test"] = FoldFile(folder, "test", encoder.layout.features, weight=encoder.layout.weight, member=False)
         for read in raw.groups():
@@ -201,13 +204,16 @@ def _learnt(encoder: Encoder) -> tuple[Encoding, Codes]:
     return Encoding(features=features, classes=plan.label.classes), {place: ranks for place, (_, ranks) in ranked.items()}
 
 
-def split(batches: Batches, plan: SplitPlan, folder: Path, *, test: Batches | None, threads: int, listen: Listen) -> EmbeddedFolds:
+def split(
+    batches: Batches, plan: SplitPlan, folder: Path, *, test: Batches | None, threads: int, listen: Listen, rows: int = 0
+) -> EmbeddedFolds:
     """Spool, settle and describe the folds of a table.
 
     Parameters
     ----------
     folder : an empty folder of this split's own
     test : the publisher's test table, if there is one
+    rows : rows of the table where they are known, for the time left
 
     Raises
     ------
@@ -216,16 +222,17 @@ def split(batches: Batches, plan: SplitPlan, folder: Path, *, test: Batches | No
     """
     encoder = Encoder(plan)
     raw, totals, settled = RawSpool(folder, encoder.layout), Totals(plan, folder), Settled(encoder, folder)
+    pulse = Pulse(listen, "split", "hashed and encoded", rows)
     with closing(raw), closing(settled):
         for batch in ahead(encoder, batches(encoder.columns(), batch_rows(encoder)), threads):
             raw.add(batch.records, batch.sizes)
             totals.add(batch)
-            listen(Event(stage="split", text=f"{totals.rows:,} rows hashed and encoded", done=totals.rows))
+            pulse(len(batch.records))
         refuse_no_rows(plan, totals.rows, totals.left_out)
-        settled.take(raw, totals.membership(), threads)
+        settled.take(raw, totals.membership(), threads, Pulse(listen, "split", "ordered", totals.rows))
         encoding, codes = _learnt(encoder)
         if test is not None:
-            settled.take_test(test, encoding, totals.left_out, threads)
+            settled.take_test(test, encoding, totals.left_out, threads, Pulse(listen, "split", "of the test table encoded"))
     info = settled.info()
     refuse_unusable(plan, info)
     return EmbeddedFolds(

@@ -9,8 +9,10 @@ import pyarrow as pa
 
 from filon.engines.base import Source
 from filon.engines.embedded.folds import EmbeddedFold
+from filon.engines.embedded.pulse import Pulse
 from filon.engines.tally import Tallier, Tally
 from filon.errors import RecipeError, some
+from filon.events import Listen
 from filon.rows.cells import column, column_missing, numbers64
 from filon.rows.encode import Encoding, encode, label_number
 from filon.trees import Ensemble, predict
@@ -102,7 +104,7 @@ class ScoredTable:
         return np.asarray(np.argmax(probability, axis=1))
 
 
-def tally(scored: ScoredTable, by: Sequence[str]) -> Mapping[tuple[str, ...], Tally]:
+def tally(scored: ScoredTable, by: Sequence[str], listen: Listen) -> Mapping[tuple[str, ...], Tally]:
     """Tallies of the whole, (), and of slices, (column, value), in one pass.
 
     Raises
@@ -113,7 +115,9 @@ def tally(scored: ScoredTable, by: Sequence[str]) -> Mapping[tuple[str, ...], Ta
     classes = scored.encoding.classes
     whole = Tallier(classes)
     talliers = {key: Tallier(classes) for key in slices}
+    pulse = Pulse(listen, "score", "scored and counted", scored.rows.rows if isinstance(scored.rows, EmbeddedFold) else 0)
     for block in scored.blocks():
+        pulse(len(block.label))
         whole.add(block.probability, block.label, block.weight)
         for key, (place, code) in slices.items():
             chosen = block.x[:, place] == code

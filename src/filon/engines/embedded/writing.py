@@ -11,11 +11,12 @@ import pyarrow.compute as pc
 
 from filon.engines.base import Sink, Written
 from filon.engines.embedded.deriving import mentions
+from filon.engines.embedded.pulse import Pulse
 from filon.engines.embedded.reader import EmbeddedTable, misfit_of, stored_of
 from filon.engines.embedded.scoring import Scored, ScoredTable
 from filon.engines.embedded.target import Target
 from filon.errors import RecipeError, some
-from filon.events import Event, Listen
+from filon.events import Listen
 
 SAID = {"number": "not a number", "boolean": "neither true nor false", "date": "not a date"}
 REASON = "reason"
@@ -40,6 +41,7 @@ def write(scored: ScoredTable, sink: Sink, scratch: Path, listen: Listen) -> Wri
     keep = _kept(scored, sink.keep, answers)
     judge = Judge(scored, everything=bool(sink.rejects))
     reasons: Counter[str] = Counter()
+    pulse = Pulse(listen, "score", "scored")
     rows = good_rows = 0
     form: Literal["csv", "parquet"] = "csv" if sink.rejects.lower().endswith(".csv") else "parquet"
     with Target(sink.path, sink.format, scratch) as good, Target(sink.rejects, form, scratch) as bad:
@@ -53,7 +55,7 @@ def write(scored: ScoredTable, sink: Sink, scratch: Path, listen: Listen) -> Wri
             table = _answered(scored, block, keep, answers, fit)
             good_rows += table.num_rows
             good.add(table)
-            listen(Event(stage="score", text=f"{rows:,} rows scored", done=rows))
+            pulse(len(block.label))
         if not good.begun:
             good.add(_nothing(keep, answers))
     return Written(rows=rows, scored=good_rows, rejected=rows - good_rows, reasons=dict(reasons.most_common()))

@@ -14,7 +14,7 @@ import pytest
 
 from filon.engines import open_engine
 from filon.engines.base import FitPlan, LabelPlan, Sink, SplitPlan, Trial
-from filon.engines.embedded import EmbeddedEngine
+from filon.engines.embedded import EmbeddedEngine, pulse
 from filon.engines.tally import count
 from filon.errors import DataError, RecipeError, SetupError
 from filon.events import Event
@@ -151,7 +151,8 @@ def test_columns_that_cannot_be_kept_are_refused(engine: EmbeddedEngine, tmp_pat
     assert caught.value.code == code
 
 
-def test_an_output_that_fails_leaves_what_was_there(engine: EmbeddedEngine, tmp_path: Path) -> None:
+def test_an_output_that_fails_leaves_what_was_there(engine: EmbeddedEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulse, "QUIET_S", 0.0)
     table = table_of(engine, people(), tmp_path)
     folds, ensemble = trained(engine, table)
     out = tmp_path / "out" / "scored.csv"
@@ -250,3 +251,18 @@ def test_a_small_sample_of_a_profiled_table_is_that_of_a_pass_of_its_own(engine:
     engine.profile(profiled, LabelPlan(column="buys"))
     assert engine.sample(profiled, 30, per_class=4).equals(fresh)
     assert engine.sample(profiled, 400, per_class=4).num_rows == 400
+
+
+def test_no_step_is_silent_and_signs_are_paced(engine: EmbeddedEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[Event] = []
+    engine.listen = heard.append
+    table = table_of(engine, people(), tmp_path)
+    folds, ensemble = trained(engine, table)
+    assert not [event for event in heard if event.stage == "split"]  # quick steps say nothing
+    monkeypatch.setattr(pulse, "QUIET_S", 0.0)
+    folds, ensemble = trained(engine, table)
+    engine.tally(engine.score(folds.fold("train"), ensemble, folds.encoding))
+    said = [event.text for event in heard if event.stage in ("split", "score")]
+    assert "600 rows hashed and encoded" in said
+    assert "600 of 600 rows ordered" in said
+    assert f"{folds.info['train'].rows} of {folds.info['train'].rows} rows scored and counted" in said
