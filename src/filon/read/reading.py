@@ -89,10 +89,10 @@ def look(settings: DataSettings, base: Path, listen: Listen = silence) -> Source
             "point data.source at a file with data",
         )
     seen = _look_parquet if parquet.is_parquet(piece(full[0], 0, 4)) else _look_csv
-    return replace(seen(full, settings, origin), base=str(base))
+    return replace(seen(full, settings, origin, listen), base=str(base))
 
 
-def _look_parquet(files: tuple[File, ...], settings: DataSettings, origin: str) -> Source:
+def _look_parquet(files: tuple[File, ...], settings: DataSettings, origin: str, _listen: Listen) -> Source:
     _refuse_mixed(files, origin, parquet_first=True)
     seen = parquet.footers(files)
     if not sum(rows for _schema, rows in seen):
@@ -125,10 +125,13 @@ def _look_parquet(files: tuple[File, ...], settings: DataSettings, origin: str) 
     )
 
 
-def _look_csv(files: tuple[File, ...], settings: DataSettings, origin: str) -> Source:
+def _look_csv(files: tuple[File, ...], settings: DataSettings, origin: str, listen: Listen) -> Source:
     _refuse_mixed(files, origin, parquet_first=False)
     dialect, names, rows = _sniff(files, settings, origin)
     refuse_alike(names, origin)
+    if not dialect.header and not settings.csv.names:
+        said = f"line one of {origin} holds data: the columns are named column_1 to column_{len(names)}, or by data.csv.names"
+        listen(Event(stage="read", text=said))
     if dialect.header:
         for file in files[1:]:
             _same_header(file, files[0], dialect, names)

@@ -54,6 +54,26 @@ def test_what_the_sampler_takes_for_a_number_casts_to_one(cells: list[str], deci
             assert (value is not None) == is_number(cell, decimal), cell
 
 
+def test_the_rules_can_be_said_in_spark() -> None:
+    import sqlglot
+
+    for column in (
+        NUMBER,
+        Column(name="x", kind="boolean"),
+        Column(name="x", kind="date"),
+        Column(name="x", kind="date", format="%d/%m/%Y"),
+    ):
+        for dialect in (CSV, COMMA):
+            said = sqlglot.transpile(
+                f"SELECT {typed(column, dialect, 'portable')} FROM t",
+                read="duckdb",
+                write="spark",
+                unsupported_level=sqlglot.ErrorLevel.RAISE,
+            )[0]
+            assert "TRY_CAST" in said or column.kind != "number"
+            assert sqlglot.parse_one(said, dialect="spark")
+
+
 def test_numbers_of_text() -> None:
     assert cast(["1", " 2.5 ", "-.5", "1e3", "NA", "", None, "oops", "-999", "-999.5", "1,5"], NUMBER, CSV) == [
         1.0, 2.5, -0.5, 1000.0, None, None, None, None, None, -999.5, None,

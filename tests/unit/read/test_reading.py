@@ -51,6 +51,13 @@ def test_a_csv_is_seen_as_it_is(tmp_path: Path) -> None:
     assert (source.files[0].size_bytes, source.origin, source.base) == (len(BANK), "t.csv", str(tmp_path))
 
 
+def test_a_file_without_a_header_says_what_its_columns_are_called(tmp_path: Path) -> None:
+    heard: list[str] = []
+    source = read(settings(label="column_2"), csv(tmp_path, "1,p\n2,q\n"), lambda event: heard.append(event.text))
+    assert [column.name for column in source.columns] == ["column_1", "column_2"]
+    assert "the columns are named column_1 to column_2" in heard[-1]
+
+
 def test_the_recipe_gives_types_and_roles(tmp_path: Path) -> None:
     said = settings(columns={"day": "category"}, drop="balance", key="job", weight="age", derive={"old": "age > 60"}, where="age < 90")
     source = read(said, csv(tmp_path))

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from filon.engines.base import Column, Source
 from filon.engines.cast import quoted
+from filon.engines.embedded.functions import apply, is_python
 from filon.engines.embedded.session import connect, in_our_words
 from filon.engines.embedded.views import make_views
 
@@ -45,7 +46,7 @@ class Deriver:
         """
         batch = _without_nan(batch)
         source = self._source(batch.schema)
-        wanted = ", ".join(quoted(column.name) for column in self.columns)
+        wanted = ", ".join(quoted(column.name) for column in self.columns if not is_python(column.sql))
         with self._one_at_a_time, in_our_words(source, self._scratch):
             connection = self._connection(batch, source)
             connection.register("raw", batch)
@@ -53,7 +54,14 @@ class Deriver:
                 found = connection.sql(f"SELECT {wanted} FROM typed").to_arrow_table()
             finally:
                 connection.unregister("raw")
-        return pa.RecordBatch.from_arrays([cells.combine_chunks() for cells in found.columns], names=found.column_names)
+        rows = pa.RecordBatch.from_arrays([cells.combine_chunks() for cells in found.columns], names=found.column_names)
+        given = [column.name for column in self.columns if not column.sql]
+        calculated = apply(rows.select(given), self.columns, base="")  # the modules of a served model are installed ones
+        every = {
+            **dict(zip(rows.schema.names, rows.columns, strict=True)),
+            **dict(zip(calculated.schema.names, calculated.columns, strict=True)),
+        }
+        return pa.RecordBatch.from_arrays([every[column.name] for column in self.columns], names=[column.name for column in self.columns])
 
     def _source(self, schema: pa.Schema) -> Source:
         """The columns, each source column as the rows have it now."""

@@ -532,3 +532,14 @@ def test_copying_tells_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyP
     open_table(source, tmp_path / "scratch", listen=heard.append)
     assert heard
     assert (heard[-1].done, heard[-1].total) == (source.files[0].size_bytes, source.files[0].size_bytes)
+
+
+def test_a_served_row_goes_through_the_same_functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from filon.engines.embedded.deriver import Deriver
+
+    name = f"served_{tmp_path.name}".replace("-", "_")
+    (tmp_path / f"{name}.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    table = opened(tmp_path, "a,y\n1,p\n2,q\n", derive={"b": f"{name}:double", "w": f"{name}:words", "c": "a + 1"})
+    derived = Deriver(table.source.columns)(next(iter(table.batches(["a", "y"]))))
+    assert derived.to_pydict() == rows(table)
