@@ -17,6 +17,7 @@ COMMANDS: dict[str, Story] = {
     "train": Story("train", "Carry a table from its source to a sealed bundle."),
     "evaluate": Story("evaluate", "Examine a bundle on a labelled table."),
     "predict": Story("predict", "Score a table with a bundle."),
+    "serve": Story("serve", "Answer rows with a bundle over HTTP."),
     "runs": Story("runs", "List runs, best first."),
     "track": Story("track", "Send a run's records to MLflow (again)."),
     "ui": Story("ui", "Open the MLflow page on the runs."),

@@ -1,0 +1,45 @@
+"""`filon serve`."""
+
+import click
+
+from filon.cli.options import shared
+
+
+@click.command("serve")
+@click.argument("bundle", type=str)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on (0.0.0.0: all of the machine's).")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port to listen on (0: any free one).")
+@click.option(
+    "--max-body", "body_mib", type=click.IntRange(min=1), default=64, show_default=True, metavar="MIB", help="Largest body, also unpacked."
+)
+@click.option("--max-rows", type=click.IntRange(min=1), default=500_000, show_default=True, help="Most rows of one request.")
+@click.option(
+    "--timeout", "seconds", type=click.FloatRange(min=0.1), default=60.0, show_default=True, metavar="S", help="Longest a request may take."
+)
+@shared
+def command(host: str, port: int, body_mib: int, max_rows: int, seconds: float, bundle: str, as_json: bool) -> None:
+    """Answer rows with a bundle over HTTP: POST /invocations, GET /ping, /healthz, /readyz, /metrics.
+
+    With FILON_TOKEN set, requests must bring it (Authorization: Bearer ...). SIGTERM lets what was begun be answered.
+
+    \b
+    Example:
+      filon serve runs/bank/20260101_120000-ab12cd34/bundle --port 8080
+      curl localhost:8080/invocations -H 'content-type: application/json' -d '{"age": 41, "job": "miner"}'
+    """
+    from filon.cli.terminal import Terminal
+    from filon.serve.server import check, listen, url, work
+    from filon.serve.settings import MIB, Limits, ServeSettings
+
+    terminal = Terminal(as_json)
+    limits = Limits(body_bytes=body_mib * MIB, rows=max_rows, seconds=seconds)
+    settings = ServeSettings(bundle=bundle, host=host, port=port, limits=limits)
+    check(settings)
+    with listen(settings) as bound:
+        where = url(settings, bound)
+
+        def ready() -> None:
+            terminal.say(f"{bundle} answers at {where} (Ctrl-C stops it)", bold=True)
+            terminal.result({"url": where, "bundle": bundle})
+
+        work(settings, bound, ready=ready)

@@ -1,0 +1,216 @@
+"""Bodies of requests to rows: CSV, JSON in four forms, JSON Lines, Parquet and Arrow; each bounded before it is unpacked."""
+
+import io
+import json
+import zlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pyarrow as pa
+
+from filon.engines.base import Column
+from filon.engines.cast import NUMBER
+from filon.errors import some
+from filon.serve.problems import RefusedError, refused
+from filon.serve.settings import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Rows: TypeAlias = "list[Any] | pa.Table"
+"""Rows by name: plain Python ones (a list of dicts, or of what a client sent in their place), or a table."""
+
+CSV, JSON, LINES = "text/csv", "application/json", "application/jsonlines"
+PARQUET, ARROW = "application/vnd.apache.parquet", "application/vnd.apache.arrow.stream"
+KINDS = {
+    CSV: CSV,
+    JSON: JSON,
+    LINES: LINES,
+    "application/x-ndjson": LINES,
+    "application/jsonl": LINES,
+    PARQUET: PARQUET,
+    "application/x-parquet": PARQUET,
+    ARROW: ARROW,
+}
+
+
+def media_kind(content_type: str) -> str:
+    """The kind of a Content-Type; JSON where a client names none.
+
+    Raises
+    ------
+    RefusedError : `serve.media-type`
+    """
+    plain = content_type.partition(";")[0].strip().lower() or JSON
+    if plain in KINDS:
+        return KINDS[plain]
+    raise refused("serve.media-type", "the body is of a type this server does not read", f"it is {plain[:80]!r}", f"send {some(KINDS, 8)}")
+
+
+def inflate(body: bytes, encoding: str, limits: Limits) -> bytes:
+    """The body as it was before Content-Encoding; never more than the limit is unpacked.
+
+    Raises
+    ------
+    RefusedError : `serve.media-type`, `serve.body-unreadable`, `serve.body-too-large`
+    """
+    if encoding in {"", "identity"}:
+        return body
+    if encoding not in {"gzip", "x-gzip"}:
+        raise refused("serve.media-type", "the body is packed in a way this server does not read", f"it is {encoding[:40]!r}", "send gzip")
+    parts, left = [], limits.body_bytes
+    try:
+        while body:
+            unpacker = zlib.decompressobj(wbits=31)
+            part = unpacker.decompress(body, left + 1)
+            left -= len(part)
+            if left < 0:
+                raise too_large(limits)
+            if not unpacker.eof:
+                raise refused("serve.body-unreadable", "the gzip body ends too soon", f"{len(body)} packed bytes came", "send it whole")
+            parts.append(part)
+            body = unpacker.unused_data.lstrip(b"\0")
+    except zlib.error as exc:
+        raise refused("serve.body-unreadable", "the body is not gzip", str(exc)[:100], "leave out Content-Encoding, or pack it") from exc
+    return b"".join(parts)
+
+
+def too_large(limits: Limits) -> RefusedError:
+    """The body goes beyond the limit."""
+    why = f"at most {limits.body_bytes:,} bytes are read, also after unpacking"
+    return refused("serve.body-too-large", "the body is too large", why, "send it in parts, or raise --max-body (MiB)")
+
+
+def too_many(rows: int, limits: Limits) -> RefusedError:
+    """The body has more rows than the limit."""
+    why = f"at least {rows:,}, where at most {limits.rows:,} are answered at once"
+    return refused("serve.too-many-rows", "the body has too many rows", why, "send it in parts, raise --max-rows, or use `filon predict`")
+
+
+def unreadable(kind: str, exc: Exception) -> RefusedError:
+    """The body is not what its type says."""
+    why = str(exc).splitlines()[0][:200] if str(exc) else type(exc).__name__
+    return refused("serve.body-unreadable", f"the body is not {kind}", why, "compare it with the example on the page at /")
+
+
+def read(
+    body: bytes, kind: str, columns: Sequence[Column], limits: Limits, *, missing: Sequence[str] = ("",), header: bool = False
+) -> Rows:
+    """Rows of a body.
+
+    Parameters
+    ----------
+    kind : as `media_kind` gives it; columns : what a row must have, in the order of a CSV
+    missing : cells of a CSV that count as missing; header : the CSV's first line has names
+
+    Raises
+    ------
+    RefusedError : `serve.body-unreadable`, `serve.too-many-rows`, `serve.body-too-large`, `package.column-twice`
+    """
+    readers: dict[str, Callable[[], Rows]] = {
+        JSON: lambda: _json(body, columns),
+        LINES: lambda: [_loads(line) for line in body.splitlines() if line.strip()],
+        CSV: lambda: _csv(body, columns, limits, list(missing), header=header),
+        PARQUET: lambda: _parquet(body, limits),
+        ARROW: lambda: _arrow(body, limits),
+    }
+    try:
+        rows = readers[kind]()
+    except (pa.ArrowException, ValueError, RecursionError, OSError, MemoryError) as exc:
+        raise unreadable(kind, exc) from exc
+    count = rows.num_rows if isinstance(rows, pa.Table) else len(rows)
+    if count > limits.rows:
+        raise too_many(count, limits)
+    if not count:
+        raise refused("serve.body-unreadable", "the body has no rows", f"it has {len(body)} bytes", "send at least one row")
+    return rows
+
+
+def _loads(text: bytes) -> Any:
+    return json.loads(text)
+
+
+def _json(body: bytes, columns: Sequence[Column]) -> list[Any]:
+    """One record, a list of records, {"instances": [...]}, {"columns": [...], "data": [...]}, and the two forms of MLflow."""
+    given = _loads(body)
+    names = [column.name for column in columns]
+    if isinstance(given, dict):
+        for key in ("instances", "dataframe_records"):
+            if isinstance(given.get(key), list) and key not in names:
+                return _rows(given[key], names)
+        split = given.get("dataframe_split", given)
+        if isinstance(split, dict) and isinstance(split.get("columns"), list) and isinstance(split.get("data"), list):
+            return _rows(split["data"], [str(name) for name in split["columns"]])
+        return [given]
+    if isinstance(given, list):
+        return _rows(given, names)
+    raise ValueError(f"a JSON {type(given).__name__} is neither a record nor a list of records")
+
+
+def _rows(rows: list[Any], names: list[str]) -> list[Any]:
+    """Lists of values become records; what is of another length stays as it is, to be refused by its row."""
+    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    if twice is not None:
+        why = f"among {len(names)} names"
+        raise refused("package.column-twice", f'the column "{twice}" is there twice', why, "send it once", field=twice)
+    width = len(names)
+    return [dict(zip(names, row, strict=True)) if isinstance(row, list) and len(row) == width else row for row in rows]
+
+
+def _csv(body: bytes, columns: Sequence[Column], limits: Limits, missing: list[str], *, header: bool) -> pa.Table:
+    lines = body.count(b"\n")
+    if lines > 2 * limits.rows + 1:  # cells may hold line ends: twice the limit is too many in any table, the exact count comes later
+        raise too_many(lines, limits)
+    names = [] if header else [column.name for column in columns]
+    try:
+        return _read_csv(body, names, columns, missing, texts=False)
+    except pa.ArrowInvalid:
+        # some cell is no number: all as texts, so that its row can be told from the good ones
+        return _read_csv(body, names, columns, missing, texts=True).replace_schema_metadata({b"filon:texts": b"1"})
+
+
+def _read_csv(body: bytes, names: list[str], columns: Sequence[Column], missing: list[str], *, texts: bool) -> pa.Table:
+    from pyarrow import csv
+
+    kinds = {column.name: pa.string() if texts or column.kind != "number" else pa.float64() for column in columns}
+    convert = csv.ConvertOptions(column_types=kinds, null_values=missing, strings_can_be_null=True, quoted_strings_can_be_null=True)
+    how = csv.ReadOptions(column_names=names or None, use_threads=False, block_size=max(len(body) + 1, 1024))
+    parse = csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(columns) > 1)
+    return csv.read_csv(io.BytesIO(body), read_options=how, parse_options=parse, convert_options=convert)
+
+
+def numbers_of_texts(cells: pa.ChunkedArray) -> tuple[pa.Array, list[int]]:
+    """Numbers of a CSV column that holds something else too, and the rows of what is no number (missing there)."""
+    import pyarrow.compute as pc
+
+    texts = cells.combine_chunks()
+    fits = pc.match_substring_regex(texts, NUMBER)
+    bad = pc.indices_nonzero(pc.fill_null(pc.invert(fits), False)).to_pylist()
+    good = pc.if_else(pc.fill_null(fits, False), pc.utf8_trim_whitespace(texts), pa.scalar(None, pa.string()))
+    return good.cast(pa.float64()), bad
+
+
+def _parquet(body: bytes, limits: Limits) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(io.BytesIO(body), thrift_string_size_limit=1 << 24, thrift_container_size_limit=1 << 20)
+    facts = file.metadata
+    if facts.num_rows > limits.rows:
+        raise too_many(facts.num_rows, limits)
+    if sum(facts.row_group(number).total_byte_size for number in range(facts.num_row_groups)) > limits.body_bytes:
+        raise too_large(limits)
+    return file.read(use_threads=False)
+
+
+def _arrow(body: bytes, limits: Limits) -> pa.Table:
+    batches, rows, size = [], 0, 0
+    with pa.ipc.open_stream(pa.BufferReader(body)) as stream:
+        for batch in stream:
+            rows, size = rows + batch.num_rows, size + batch.nbytes
+            if rows > limits.rows:
+                raise too_many(rows, limits)
+            if size > 4 * limits.body_bytes:
+                raise too_large(limits)
+            batch.validate(full=True)
+            batches.append(batch)
+        return pa.Table.from_batches(batches, stream.schema)

@@ -1,0 +1,131 @@
+"""One worker: opens the bundle, warms it, answers until it is told to stop, and leaves nothing behind."""
+
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from filon.errors import RecipeError, SetupError
+from filon.package.bundle import open_bundle
+from filon.serve.app import App
+from filon.serve.meters import Meters
+from filon.serve.models import Models, Served
+from filon.serve.settings import ServeSettings
+
+TOKEN = "FILON_TOKEN"
+DRAIN_S = 25
+"""SageMaker kills a container 30 s after SIGTERM; what is left is for the capture."""
+
+BACKLOG = 2048
+
+
+def listen(settings: ServeSettings) -> socket.socket:
+    """The socket the workers share; port 0 takes a free one.
+
+    Raises
+    ------
+    SetupError : `serve.port-taken`
+    """
+    try:
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        bound = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+    except OSError as exc:
+        why = f"{settings.host}:{settings.port}: {exc.strerror or exc}"
+        raise SetupError(
+            "serve.port-taken", "the server cannot listen there", why, "choose another --port (0 for any free one) or --host"
+        ) from exc
+    bound.set_inheritable(True)
+    return bound
+
+
+def work(
+    settings: ServeSettings, bound: socket.socket, *, state: Path | None = None, slot: int = 0, ready: Callable[[], None] | None = None
+) -> None:
+    """Serve on a bound socket until SIGTERM or SIGINT.
+
+    Parameters
+    ----------
+    state : folder that the workers of one server share; None for a worker alone
+    slot : number of this worker; ready : called once, when the first request can be answered
+
+    Raises
+    ------
+    BundleError : `package.*`; SetupError : `serve.extra-missing`
+    """
+    uvicorn, quick = _uvicorn()
+    meters = Meters(None if state is None else state / f"meters-{slot}")
+    threads = max(1, (os.cpu_count() or 1) // settings.workers)
+    models = Models(Served(open_bundle(settings.bundle), meters, threads=threads))
+    models.champion.warm()
+    app = App(models, meters, settings.limits, token=os.environ.get(TOKEN, ""), workers=settings.workers)
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        access_log=False,
+        log_level="critical",
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=DRAIN_S,
+        backlog=BACKLOG,
+        **quick,
+    )
+    with _stopping(uvicorn, config, app) as server:
+        if ready is not None:
+            ready()
+        server.run(sockets=[bound])
+
+
+@contextlib.contextmanager
+def _stopping(uvicorn: Any, config: Any, app: App) -> Iterator[Any]:
+    """A server that says it is not ready from the signal on, and does not raise the signal again when it is done."""
+
+    class Server(uvicorn.Server):  # type: ignore[misc] # imported when needed
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            app.draining = True
+            super().handle_exit(sig, frame)
+            self._captured_signals.clear()
+
+    yield Server(config)
+
+
+def _uvicorn() -> tuple[Any, dict[str, str]]:
+    try:
+        import uvicorn
+    except ImportError as exc:
+        raise SetupError("serve.extra-missing", "the server's packages are not installed", str(exc), 'pip install "filon[serve]"') from exc
+    quick: dict[str, str] = {}
+    with contextlib.suppress(ImportError):
+        import httptools  # noqa: F401 - only whether it is there
+
+        quick["http"] = "httptools"
+    with contextlib.suppress(ImportError):
+        import uvloop  # noqa: F401 - only whether it is there
+
+        quick["loop"] = "uvloop"
+    return uvicorn, quick
+
+
+def check(settings: ServeSettings) -> None:
+    """Refuse what would be unsafe before anything is opened.
+
+    Raises
+    ------
+    RecipeError : `serve.token-needed`
+    """
+    if settings.models and settings.host not in {"127.0.0.1", "::1", "localhost"} and not os.environ.get(TOKEN):
+        why = f"--models lets whoever reaches {settings.host} change the model"
+        raise RecipeError("serve.token-needed", "a server that others reach needs a token", why, f"export {TOKEN}=$(openssl rand -hex 32)")
+
+
+def url(settings: ServeSettings, bound: socket.socket) -> str:
+    """Where the server answers."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{bound.getsockname()[1]}"
+
+
+def log(text: str) -> None:
+    """One line on standard error."""
+    print(f"filon serve: {text}", file=sys.stderr, flush=True)
