@@ -170,7 +170,6 @@ def parameters(work: Work, classes: int, features: int, mean_weight: float) -> d
             "min_child_weight": acts["minInstancesPerNode"],  # drawn rows count as one each
             # XGBoost takes the whole part of share x features: half a feature more guards against float32
             "colsample_bynode": min(1.0, (_whole(acts["featureSubsetStrategy"]) + 0.5) / features),
-            **({} if classes == 2 else {"num_target": classes, "multi_strategy": "one_output_per_tree"}),
         }
     loss: dict[str, object] = {"objective": "binary:logistic"} if classes == 2 else {"objective": "multi:softprob", "num_class": classes}
     if work.family == "gbt":

@@ -13,8 +13,8 @@ _UPDATERS = ("grow_quantile_histmaker", "grow_quantile_histmaker,prune")
 """Taken in turn: with another chain of updaters XGBoost draws its column sampler anew from the seed, in a tenth of the time that a new
 booster takes. The pruner has nothing to do (gamma is 0)."""
 
-Grown = tuple[dict[str, Any], list[list[dict[str, Any]]]]
-"""A model document, and by tree of the forest its trees (one for two classes, else one per class) with class shares in the leaves."""
+Grown = list[list[dict[str, Any]]]
+"""By tree of the forest its trees (one for two classes, else one per class), with class shares in the leaves."""
 
 
 def grow(
@@ -35,6 +35,7 @@ def grow(
 
     Parameters
     ----------
+    params : of one output, whatever the classes
     depth_of : how deep the tree of a number is wanted; a shallower one is its top, to the bit
     rate : rows of a bootstrap as a share of all; a row is drawn Poisson(rate x weight / mean weight) times (docs/adr/0041)
 
@@ -48,31 +49,39 @@ def grow(
     """
     import xgboost
 
-    label, weight = matrix.get_label(), matrix.get_weight()
+    label, weight = matrix.get_label().astype(np.int64), matrix.get_weight()
     often = rate * (weight / weight.mean(dtype=np.float64) if weight.size else np.ones(len(label)))
-    whole = np.zeros((len(label), classes), dtype=np.float32)
-    whole[np.arange(len(label)), label.astype(np.int64)] = 1
-    target = whole[:, 1] if classes == 2 else whole  # many classes: a tree each, on the same draw
     booster = xgboost.Booster({**params, "updater": _UPDATERS[0], "validate_parameters": False}, [matrix])
-    done = 0
+    outputs = range(1, 2) if classes == 2 else range(classes)
+    done, grown = 0, 0
     for number in numbers:
         key = (int(str(params["seed"])), number)
-        booster.set_param({"seed": _seed(key), "max_depth": depth_of(number), "updater": _UPDATERS[done % 2]})
         drawn = np.random.default_rng(key).poisson(often).astype(np.float32)
-        times = drawn if classes == 2 else np.repeat(drawn[:, None], classes, axis=1)
-        booster.boost(matrix, done, grad=-target * times, hess=times)
-        done += 1
+        for output in outputs:  # many classes: a tree each, on the same draw
+            booster.set_param({"seed": _seed((*key, output)), "max_depth": depth_of(number), "updater": _UPDATERS[done % 2]})
+            booster.boost(matrix, done, grad=np.where(label == output, -drawn, np.float32(0)), hess=drawn)
+            done += 1
+        grown += 1
         tell(None)
         if stop():
             raise Stopped
         if late():
             break
-    document = ubjson.read(bytes(booster.save_raw("ubj")))
-    model = document["learner"]["gradient_booster"]["model"]
-    flat, model["trees"] = model["trees"], []
-    each = 1 if classes == 2 else classes
-    return document, [flat[start : start + each] for start in range(0, done * each, each)]
+    flat = ubjson.read(bytes(booster.save_raw("ubj")))["learner"]["gradient_booster"]["model"]["trees"]
+    return [flat[tree * len(outputs) : (tree + 1) * len(outputs)] for tree in range(grown)]
 
 
-def _seed(key: tuple[int, int]) -> int:
+def blank(params: dict[str, object], matrix: Any, classes: int) -> dict[str, Any]:
+    """A model document of a forest of so many classes, its trees to be put in."""
+    import xgboost
+
+    many: dict[str, object] = {} if classes == 2 else {"num_target": classes}
+    booster = xgboost.Booster({**params, **many, "max_depth": 1}, [matrix])
+    nothing = np.zeros((matrix.num_row(), 1 if classes == 2 else classes), dtype=np.float32)
+    booster.boost(matrix, 0, grad=nothing, hess=nothing)
+    document: dict[str, Any] = ubjson.read(bytes(booster.save_raw("ubj")))
+    return document
+
+
+def _seed(key: tuple[int, ...]) -> int:
     return int(np.random.SeedSequence(key).generate_state(1)[0] >> 1)

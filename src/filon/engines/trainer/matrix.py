@@ -1,7 +1,9 @@
 """Rows to XGBoost's quantised matrices: streamed, shared by the trials that need the same bins, freed as early as can be."""
 
+import shutil
 import tempfile
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -112,10 +114,16 @@ def quantised(rows: FoldRows, key: Key, machine: Machine, *, like: Any = None, s
     classes = np.ones_like(balance) if like is not None else balance
     if like is None and rows.rows > 2 * CUT_ROWS:
         like = xgboost.QuantileDMatrix(_sample(rows, native), feature_types=types, **shared)
-    feed = _feed(rows, classes, types, stop, machine if _too_big(rows, machine) else None)
-    if feed.cache_prefix:
-        return xgboost.ExtMemQuantileDMatrix(feed, ref=like, **shared)
-    return xgboost.QuantileDMatrix(feed, ref=like, **shared)
+    if not _too_big(rows, machine):
+        return xgboost.QuantileDMatrix(_feed(rows, classes, types, stop, ""), ref=like, **shared)
+    folder = tempfile.mkdtemp(prefix="filon-pages-", dir=machine.scratch or None)
+    try:
+        matrix = xgboost.ExtMemQuantileDMatrix(_feed(rows, classes, types, stop, f"{folder}/page"), ref=like, **shared)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    weakref.finalize(matrix, shutil.rmtree, folder, ignore_errors=True)  # the pages are read as long as the matrix lives
+    return matrix
 
 
 def _sample(rows: FoldRows, native: bool) -> np.ndarray:
@@ -133,15 +141,14 @@ def _too_big(rows: FoldRows, machine: Machine) -> bool:
     return machine.memory_mib > 0 and (cells * SPARSE_BYTES + rows.rows * ROW_BYTES) / 2**20 > machine.memory_mib
 
 
-def _feed(rows: FoldRows, classes: np.ndarray, types: list[str] | None, stop: Callable[[], bool], outside: Machine | None) -> Any:
-    """XGBoost's iterator over the blocks; with `outside` it keeps its pages on disk."""
+def _feed(rows: FoldRows, classes: np.ndarray, types: list[str] | None, stop: Callable[[], bool], pages: str) -> Any:
+    """XGBoost's iterator over the blocks; with `pages` (a path's beginning) what is made of them is kept on disk."""
     import xgboost
 
     class Feed(xgboost.DataIter):  # type: ignore[misc]  # xgboost is imported late, so its class is only known here
         def __init__(self) -> None:
-            self.folder = tempfile.TemporaryDirectory(prefix="filon-pages-", dir=outside.scratch or None) if outside else None
             self.blocks: Iterator[Block] = iter(())
-            super().__init__(cache_prefix=f"{self.folder.name}/page" if self.folder else None, on_host=False)
+            super().__init__(cache_prefix=pages or None, on_host=False)
 
         def reset(self) -> None:
             self.blocks = rows.blocks()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from filon.engines.base import Fitted, Trial
 from filon.engines.trainer.families import Work, count_of, depth_of, work_of
@@ -34,7 +35,8 @@ class Group:
         if self.work.family != "random_forest":
             return self.rounds * 4.0 * float(str(self.work.acts.get("maxDepth", self.work.acts.get("max_depth", 6)) or 8))
         share = float(str(self.work.acts["featureSubsetStrategy"]))
-        return sum(self.depth_of(number) ** 2 for number in range(1, self.rounds + 1)) * share / 4
+        ends = sorted({0, *(count_of(trial) for trial in self.trials)})
+        return sum((end - start) * self.depth_of(end) ** 2 for start, end in pairwise(ends)) * share / 4
 
     def depth_of(self, number: int) -> int:
         """How deep tree `number` of a forest is wanted by some trial."""

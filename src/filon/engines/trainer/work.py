@@ -12,7 +12,7 @@ from filon.engines.tally import Tallier, Tally
 from filon.engines.trainer.boosting import boost
 from filon.engines.trainer.curves import Curve, metric_of
 from filon.engines.trainer.families import by_sets, link_of, parameters
-from filon.engines.trainer.forest import Grown, grow
+from filon.engines.trainer.forest import Grown, blank, grow
 from filon.engines.trainer.linear import regress
 from filon.engines.trainer.matrix import Matrices
 from filon.engines.trainer.progress import Progress
@@ -137,13 +137,14 @@ class Work:
 
     def _join(self) -> Models:
         """The forests that the trees suffice for, up to the first that is missing."""
-        trees: list[list[dict[str, Any]]] = []
+        trees: Grown = []
         for piece, numbers in enumerate(self._pieces):
-            grown = self._grown[piece][1] if piece in self._grown else []
+            grown = self._grown.get(piece, [])
             trees += grown
             if len(grown) < len(numbers):
                 break
-        document, shape = next(iter(self._grown.values()))[0], self._shape()
+        matrix = self._matrices.get(self.group.work.matrix)[0]
+        document, shape = blank(self._parameters(matrix), matrix, len(self._matrices.train.encoding.classes)), self._shape()
         sizes = [size for size, _ in self.group.parts() if size[0] <= len(trees)]
         return {(count, depth): partial(share_forest, document, trees, shape, count, depth) for count, depth in sizes}
 
