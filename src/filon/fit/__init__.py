@@ -43,16 +43,10 @@ def fit(folds: Folds, choice: Choice, engine: Engine, listen: Listen = silence) 
 
 def averaged(fits: Sequence[Fitted]) -> Fitted:
     """Fitted boosted trees as one model: the mean of their margins (one alone stays itself)."""
-    models = [fitted.ensemble for fitted in fits if fitted.ensemble is not None]
-    whole = blend(models)
-    return replace(
-        fits[0],
-        ensemble=whole,
-        tally=fits[0].tally if len(fits) == 1 else None,
-        rounds=whole.rounds if len(fits) > 1 else fits[0].rounds,
-        curve=fits[0].curve if len(fits) == 1 else (),
-        seconds=sum(fitted.seconds for fitted in fits),
-    )
+    if len(fits) == 1:  # of any family: forests and linear models cannot be averaged, and need not be
+        return fits[0]
+    whole = blend([fitted.ensemble for fitted in fits if fitted.ensemble is not None])
+    return replace(fits[0], ensemble=whole, tally=None, rounds=whole.rounds, curve=(), seconds=sum(fitted.seconds for fitted in fits))
 
 
 def _failed(family: str, error: str) -> EngineError:

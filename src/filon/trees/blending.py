@@ -37,8 +37,6 @@ def blend(ensembles: Sequence[Ensemble]) -> Ensemble:
             raise ValueError("only boosted trees can be averaged into one model")
         if (other.link, other.classes, other.features) != (first.link, first.classes, first.features):
             raise ValueError("models over other features or classes cannot be averaged")
-    if len(ensembles) == 1:
-        return first
     documents = [ubjson.read(ensemble.model) for ensemble in ensembles]
     whole = next((one for one, ensemble in zip(documents, ensembles, strict=True) if any(ensemble.categorical)), documents[0])
     learner = whole["learner"]
