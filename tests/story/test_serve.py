@@ -1,0 +1,145 @@
+"""The server as an operator meets it: a process, a port, signals."""
+
+import contextlib
+import http.client
+import json
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from tests.story.conftest import COMMAND, environment
+from tests.unit.package.conftest import rows, sealed
+
+from filon.package import Bundle
+
+__all__ = ["sealed"]
+pytestmark = pytest.mark.story
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answers."""
+
+    process: subprocess.Popen
+    port: int
+
+    def ask(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, dict]:
+        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        with contextlib.closing(line):
+            line.request(method, path, data, {name.replace("_", "-"): value for name, value in headers.items()})
+            heard = line.getresponse()
+            text = heard.read()
+        return heard.status, json.loads(text) if text[:1] in b"{[" else {"text": text.decode()}
+
+    def stop(self) -> tuple[int, str]:
+        self.process.send_signal(signal.SIGTERM)
+        _, said = self.process.communicate(timeout=40)
+        return self.process.returncode, said
+
+
+Start = Callable[..., Server]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """`start(bundle, *words, **environment)`: a server on a free port."""
+    begun: list[subprocess.Popen] = []
+
+    def run(bundle: Path, *words: str, **env: str) -> Server:
+        command = [*COMMAND, "serve", str(bundle), "--port", "0", "--json", *words]
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(**env))
+        begun.append(process)
+        line = process.stdout.readline()
+        if not line:
+            pytest.fail(process.communicate(timeout=10)[1])
+        return Server(process, urlsplit(json.loads(line)["result"]["url"]).port)
+
+    yield run
+    for process in begun:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def records(sealed: Callable[..., Bundle]) -> list[dict]:
+    return rows(20, seed=11).select([column.name for column in sealed().inputs]).to_pylist()
+
+
+def test_a_server_answers_what_predict_answers_and_stops_when_told(
+    start: Start, sealed: Callable[..., Bundle], records: list[dict]
+) -> None:
+    bundle = sealed()
+    server = start(bundle.path)
+    assert server.ask("GET", "/ping")[0] == server.ask("GET", "/readyz")[0] == 200
+    status, heard = server.ask("POST", "/invocations", records, content_type="application/json")
+    expected = bundle.predict(records, threads=1).column("probability_class 1").to_numpy()
+    assert status == 200
+    assert np.abs([row["probability"]["class 1"] for row in heard["predictions"]] - expected).max() <= 1e-6
+    assert server.stop() == (0, "")
+
+
+def test_requests_begun_before_sigterm_are_answered(start: Start, sealed: Callable[..., Bundle], records: list[dict]) -> None:
+    server = start(sealed().path)
+    body = json.dumps(records).encode()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as line:
+        head = f"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        line.sendall(head.encode() + body[:100])
+        time.sleep(0.3)
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        line.sendall(body[100:])
+        assert line.recv(1 << 16).startswith(b"HTTP/1.1 200")
+    server.process.communicate(timeout=30)
+    assert server.process.returncode == 0
+
+
+def test_bad_clients_do_not_hold_the_server_up(start: Start, sealed: Callable[..., Bundle], records: list[dict]) -> None:
+    server = start(sealed().path, "--timeout", "1", "--max-body", "1")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as line:
+        line.sendall(b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n")
+        ended = threading.Event()
+
+        def drip() -> None:
+            with contextlib.suppress(OSError):
+                while not ended.wait(0.1):
+                    line.sendall(b" ")
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        assert server.ask("POST", "/invocations", records[0])[0] == 200
+        assert line.recv(1 << 16).startswith(b"HTTP/1.1 408")
+        ended.set()
+        dripping.join()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as line:
+        line.sendall(b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000000\r\n\r\n")
+        assert line.recv(1 << 16).startswith(b"HTTP/1.1 413")
+    assert (
+        server.ask("POST", "/invocations", b"\x1f\x8b\x08garbage", content_encoding="gzip")[1]["error"]["code"] == "serve.body-unreadable"
+    )
+    assert server.ask("POST", "/invocations", records[0])[0] == 200
+
+
+def test_what_cannot_be_served_is_said_with_its_code(filon: Callable, sealed: Callable[..., Bundle], tmp_path: Path) -> None:
+    assert "error[package.not-a-bundle]" in filon("serve", str(tmp_path), "--port", "0").err
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        said = filon("serve", str(sealed().path), "--port", str(taken.getsockname()[1]))
+    assert said.code == 4
+    assert "error[serve.port-taken]" in said.err
+
+
+def test_the_token_comes_from_the_environment(start: Start, sealed: Callable[..., Bundle], records: list[dict]) -> None:
+    server = start(sealed().path, FILON_TOKEN="of-nobody")  # pragma: allowlist secret
+    assert server.ask("POST", "/invocations", records[0])[0] == 401
+    assert server.ask("POST", "/invocations", records[0], authorization="Bearer of-nobody")[0] == 200
+    command = Path(f"/proc/{server.process.pid}/cmdline").read_bytes()
+    assert b"of-nobody" not in command
