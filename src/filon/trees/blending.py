@@ -32,6 +32,8 @@ def blend(ensembles: Sequence[Ensemble]) -> Ensemble:
     Means of margins, not of probabilities: only they are one sum of trees, which every XGBoost binding (and ONNX) can read.
     """
     first = ensembles[0]
+    if len(ensembles) == 1:
+        return first
     for other in ensembles:
         if other.form != "trees" or other.link == "identity":
             raise ValueError("only boosted trees can be averaged into one model")
