@@ -1,226 +1,235 @@
-"""The classic grid (36 random forests, 36 boosted ensembles) against Spark MLlib's own classifiers on the same folds.
+"""The classic grid (36 random forests, 36 boosted models) on the bank table, against Spark MLlib's own classifiers in local[*].
 
-    python bench/grid.py --spark VENV/bin/python            both, written into docs/benchmarks.md
-    python bench/grid.py --small --spark VENV/bin/python    a smoke run: four settings, nothing is written
+    FILON_SPARK_PYTHON=spark/bin/python python bench/grid.py      ours, a sample of MLlib's settings, and the ratio
+    python bench/grid.py --only ours                              ours alone
+    python bench/grid.py --small                                  a few trees, to see that it runs
 
-8,008 rows x 15 features of the bank table (Kaggle's edition without `duration`), 70/15/15. Ours is the whole of `filon train`: the
-process, reading, checking, all 72 settings, the refit, the report and the bundle. MLlib is measured on a sample of its settings, each
-fitted in a warm session of `local[*]` on the very rows of our folds (cached, weighted, categories as indices); the grid's time is scaled
-from them: linear in trees and iterations, geometric in depth between the depths measured. `--spark` is the python of an environment
-with pyspark 3.5; it needs Java 17.
+`FILON_SPARK_PYTHON` names a Python that has pyspark (`python -m venv spark && spark/bin/pip install "pyspark==3.5.*" setuptools pandas`),
+with Java 17. The data are the public sets' `bank-kaggle/bank.csv` (FILON_DATA, or ../shared/data), without `duration`: 8,008 training rows
+x 15 features; the rest is shared between validation and test. Both sides train and validate on the very same encoded rows, with class weights.
+
+MLlib is measured on six settings of the grid (200 trees at each depth, 100 rounds at each depth; 64 bins, square root, step 0.1) and scaled
+by the counts: its time is proportional to trees and rounds, and taken as the same for 128 bins (which is in its favour).
+Whole processes are also compared by the CPU seconds they took, which other work on the machine does not change much.
 """
 
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from itertools import product
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-BANK = ROOT.parent / "shared" / "data" / "bank-kaggle" / "bank.csv"
-PAGE = ROOT / "docs" / "benchmarks.md"
-HEADING = "## The classic grid"
-ROWS = 8008
+DATA = Path(os.environ.get("FILON_DATA", ROOT.parent / "shared" / "data"))
+FOLDER = Path(os.environ.get("FILON_BENCH", "/tmp/filon-bench")) / "grid"
 
-TREES, DEPTHS, BINS = (200, 400, 600), (10, 14, 18), (64, 128)
-ROUNDS, BOOSTED, STEPS = (100, 200), (6, 8, 10), (0.05, 0.1, 0.2)
+SHARES = {"train": 0.71743, "valid": 0.141285, "test": 0.141285}
+"""Of 11,162 rows: 8,008 to train on."""
 
-SAMPLE_FORESTS = ((100, 10, 64), (200, 14, 128), (100, 18, 64))
-SAMPLE_BOOSTED = ((100, 6, 64, 0.1), (50, 10, 128, 0.1))
-SMALL_FORESTS, SMALL_BOOSTED = ((5, 4, 64),), ((3, 3, 64, 0.1),)
-
-RECIPE = """name = "grid"
+RECIPE = """
+name = "grid"
 [data]
-source = "bank.csv"
+source = "{source}"
 label = "deposit"
 positive = "yes"
 drop = ["duration"]
-[search]
-metric = "areaUnderPR"
+[split]
+train = {train}
+valid = {valid}
+test = {test}
 [search.random_forest]
 numTrees = {trees}
-maxDepth = {depths}
-maxBins = {bins}
+maxDepth = [10, 14, 18]
+maxBins = [64, 128]
 featureSubsetStrategy = ["sqrt", "log2"]
 [search.gbt]
-maxDepth = {boosted}
-maxBins = {bins}
+maxDepth = [6, 8, 10]
+maxBins = [64, 128]
 maxIter = {rounds}
-stepSize = {steps}
+stepSize = [0.05, 0.1, 0.2]
 """
 
 
-def prepare(folder: Path, small: bool) -> None:
-    """The first 8,008 rows in the order of a hash (the file has its positives first), and the recipe."""
-    import hashlib
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Counts of the grid, whole or small."""
 
-    head, *lines = BANK.read_text(encoding="utf-8").splitlines()
-    lines.sort(key=lambda line: hashlib.sha256(line.encode()).digest())
-    (folder / "bank.csv").write_text("\n".join([head, *lines[:ROWS]]) + "\n", encoding="utf-8")
-    grid = {"trees": TREES, "depths": DEPTHS, "bins": BINS, "boosted": BOOSTED, "rounds": ROUNDS, "steps": STEPS}
-    chosen = {name: [axis[0]] if small else list(axis) for name, axis in grid.items()}
-    (folder / "filon.toml").write_text(RECIPE.format(**chosen), encoding="utf-8")
+    trees: tuple[int, ...] = (200, 400, 600)
+    rounds: tuple[int, ...] = (100, 200)
+    depths: tuple[tuple[str, int], ...] = (("forest", 10), ("forest", 14), ("forest", 18), ("gbt", 6), ("gbt", 8), ("gbt", 10))
 
 
-def ours(folder: Path) -> dict[str, float]:
-    """`filon train` as a process."""
-    began = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "filon", "train"], cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    seconds = time.perf_counter() - began
-    (run,) = folder.glob("runs/grid/*")
-    trials = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
-    stages = json.loads((run / "manifest.json").read_text())["stages"]
-    summary = json.loads((run / "metrics" / "summary.json").read_text())
-    return {
-        "seconds": seconds,
-        "search": stages["search"]["seconds"],
-        "trials": len(trials),
-        "fitted": sum(not trial["shared"] for trial in trials),
-        "valid": max(trial["metrics"]["areaUnderPR"] for trial in trials),
-        "test": summary["winner"]["test_metrics_retrained"]["areaUnderPR"],
-    }
+WHOLE = Grid()
+SMALL = Grid(trees=(2, 4), rounds=(2, 4), depths=(("forest", 10), ("gbt", 6)))
 
 
-def export(folder: Path) -> None:
-    """The training and validation rows of our folds as Parquet for Spark: encoded features, label, class weight."""
+def recipe(grid: Grid) -> Path:
+    """The recipe file of the grid."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    path = FOLDER / "filon.toml"
+    text = RECIPE.format(source=DATA / "bank-kaggle" / "bank.csv", trees=list(grid.trees), rounds=list(grid.rounds), **SHARES)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def folds(grid: Grid) -> None:
+    """The encoded rows of training and validation, as Parquet files that MLlib reads."""
     import pyarrow.parquet as pq
 
-    from filon import pipeline
+    from filon.check import check
     from filon.engines import open_engine
-    from filon.events import silence
+    from filon.engines.base import LabelPlan
     from filon.read import read
     from filon.recipe import load_recipe
     from filon.split import split
 
-    file = load_recipe(folder)
-    recipe = file.recipe
-    with open_engine("embedded", scratch=folder / "scratch") as engine:
-        table = engine.read(read(recipe.data, file.base))
-        checked = pipeline.look(file, table, engine, silence)
-        folds = split(table, checked, recipe.split, recipe.data, recipe.search.balance, engine)
+    file = load_recipe(recipe(grid))
+    settings = file.recipe
+    with open_engine("embedded", scratch=FOLDER) as engine:
+        table = engine.read(read(settings.data, file.base))
+        checked = check(engine.profile(table, LabelPlan(column=settings.data.label)), table.source, settings.check, settings.data)
+        parts = split(table, checked, settings.split, settings.data, settings.search.balance, engine)
         for name in ("train", "valid"):
-            rows = engine.sample(folds.fold(name), 10_000_000)
-            weights = [folds.class_weights[label] for label in rows["label"].to_pylist()]
-            pq.write_table(rows.drop_columns(["weight"]).append_column("weight", [weights]), folder / f"{name}.parquet")
+            rows = engine.sample(parts.fold(name), most=10**9)
+            pq.write_table(rows, FOLDER / f"{name}.parquet")
+        levels = {one.name: len(one.categories) for one in parts.encoding.features if one.kind == "category"}
+        facts = {
+            "features": list(parts.encoding.names),
+            "levels": levels,
+            "weights": list(parts.class_weights),
+            "rows": parts.info["train"].rows,
+        }
+    (FOLDER / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
-def mllib(folder: Path, small: bool) -> None:
-    """Run inside the Spark environment: fit the sample, print one JSON line a setting."""
+def ours(grid: Grid) -> dict[str, float]:
+    """`filon train`: seconds of the whole command and of its search, CPU seconds, and the best of each family on validation."""
+    file = recipe(grid)
+    before = set(FOLDER.glob("runs/grid/*"))
+    seconds, cpu = timed([str(Path(sys.executable).with_name("filon")), "train", str(file), "--json"])
+    run = next(iter(set(FOLDER.glob("runs/grid/*")) - before))
+    stages = json.loads((run / "manifest.json").read_text(encoding="utf-8"))["stages"]
+    trials = [json.loads(line) for line in (run / "trials.jsonl").read_text(encoding="utf-8").splitlines()]
+    best = {
+        family: max(trial["metrics"]["areaUnderPR"] for trial in trials if trial["family"] == family and trial["state"] == "done")
+        for family in ("random_forest", "gbt")
+    }
+    search = stages["search"]["seconds"] if isinstance(stages, dict) else next(one["seconds"] for one in stages if one["name"] == "search")
+    return {"seconds": seconds, "cpu": cpu, "search": search, "trials": len(trials), "forest": best["random_forest"], "gbt": best["gbt"]}
+
+
+def mllib(grid: Grid) -> list[dict[str, float | str]]:
+    """The sample of MLlib's settings, each in a process of its own, so that one line is kept whatever happens to the next."""
+    folds(grid)
+    python = os.environ.get("FILON_SPARK_PYTHON", "")
+    if not python:
+        raise SystemExit("FILON_SPARK_PYTHON must name a Python that has pyspark")
+    found = []
+    for family, depth in grid.depths:
+        count = grid.trees[0] if family == "forest" else grid.rounds[0]
+        out = FOLDER / f"mllib-{family}-{depth}-{count}.json"
+        _, cpu = timed([python, __file__, "--peer", family, "--depth", str(depth), "--count", str(count), "--out", str(out)])
+        one = {**json.loads(out.read_text(encoding="utf-8")), "family": family, "depth": depth, "count": count, "cpu": cpu}
+        print(json.dumps(one), flush=True)
+        found.append(one)
+    return found
+
+
+def timed(command: list[str]) -> tuple[float, float]:
+    """Run a process to its end: seconds, and CPU seconds of it and its children."""
+    began, used = time.monotonic(), os.times()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+    after = os.times()
+    cpu = after.children_user + after.children_system - used.children_user - used.children_system
+    return time.monotonic() - began, cpu
+
+
+def peer(family: str, depth: int, count: int, out: Path) -> None:
+    """One MLlib fit, scored on validation; run by the Python that has pyspark. Starting Spark and reading the rows are not counted."""
     from pyspark.ml.classification import GBTClassifier, RandomForestClassifier
     from pyspark.ml.evaluation import BinaryClassificationEvaluator
     from pyspark.ml.feature import VectorAssembler
     from pyspark.sql import SparkSession
+    from pyspark.sql import functions as sql
 
     spark = SparkSession.builder.master("local[*]").config("spark.driver.memory", "8g").config("spark.ui.enabled", "false").getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
-    frames = {}
-    for name in ("train", "valid"):
-        frame = spark.read.parquet(str(folder / f"{name}.parquet")).fillna(-1.0)
-        features = [column for column in frame.columns if column not in ("label", "weight")]
-        frames[name] = (
-            VectorAssembler(inputCols=features, outputCol="features").transform(frame).select("features", "label", "weight").cache()
+    facts = json.loads((FOLDER / "facts.json").read_text(encoding="utf-8"))
+
+    def fold(name: str):  # type: ignore[no-untyped-def]
+        rows = spark.read.parquet(str(FOLDER / f"{name}.parquet"))
+        for column, levels in facts["levels"].items():  # as StringIndexer would leave them: MLlib then splits them by sets too
+            attribute = {"ml_attr": {"type": "nominal", "num_vals": levels, "name": column}}
+            rows = rows.withColumn(column, sql.col(column).cast("double").alias(column, metadata=attribute))
+        weights = facts["weights"]
+        rows = rows.withColumn("class_weight", sql.when(sql.col("label") == 1, weights[1]).otherwise(weights[0]))
+        rows = VectorAssembler(inputCols=facts["features"], outputCol="features").transform(rows)
+        rows = (
+            rows.select("features", sql.col("label").cast("double").alias("label"), "class_weight").repartition(os.cpu_count() or 2).cache()
         )
-        frames[name].count()
+        rows.count()
+        return rows
+
+    train, valid = fold("train"), fold("valid")
+    shared = {"featuresCol": "features", "labelCol": "label", "weightCol": "class_weight", "maxDepth": depth, "maxBins": 64, "seed": 42}
+    classifier = (
+        RandomForestClassifier(numTrees=count, featureSubsetStrategy="sqrt", **shared)
+        if family == "forest"
+        else GBTClassifier(maxIter=count, stepSize=0.1, **shared)
+    )
     judge = BinaryClassificationEvaluator(metricName="areaUnderPR", numBins=0)
-    RandomForestClassifier(numTrees=2, maxDepth=3, weightCol="weight").fit(frames["train"])  # the JVM is warm before the clock starts
-    forests, boosted = (SMALL_FORESTS, SMALL_BOOSTED) if small else (SAMPLE_FORESTS, SAMPLE_BOOSTED)
-    models = [
-        (RandomForestClassifier(numTrees=n, maxDepth=d, maxBins=b, weightCol="weight", seed=42), ("forest", n, d)) for n, d, b in forests
-    ]
-    models += [
-        (GBTClassifier(maxIter=n, maxDepth=d, maxBins=b, stepSize=s, weightCol="weight", seed=42), ("boosted", n, d))
-        for n, d, b, s in boosted
-    ]
-    for model, (family, count, depth) in models:
-        began = time.perf_counter()
-        fitted = model.fit(frames["train"])
-        area = judge.evaluate(fitted.transform(frames["valid"]))
-        line = {"family": family, "count": count, "depth": depth, "seconds": time.perf_counter() - began, "valid": area}
-        print("MLLIB " + json.dumps(line), flush=True)
+    began = time.monotonic()
+    area = judge.evaluate(classifier.fit(train).transform(valid))
+    out.write_text(json.dumps({"seconds": time.monotonic() - began, "area": area}), encoding="utf-8")
     spark.stop()
 
 
-def scaled(measured: list[dict[str, float]], family: str, depths: tuple[int, ...], counts: tuple[int, ...], twins: int) -> float:
-    """Seconds of a family's whole grid; `twins` settings cost the same for each depth and count."""
-    per_unit = {int(one["depth"]): one["seconds"] / one["count"] for one in measured if one["family"] == family}
-    known = sorted(per_unit)
-    for depth in depths:
-        if depth not in per_unit:  # between two depths measured: their geometric mean; nothing is extrapolated
-            below, above = max(d for d in known if d < depth), min(d for d in known if d > depth)
-            per_unit[depth] = statistics.geometric_mean([per_unit[below], per_unit[above]])
-    return sum(per_unit[depth] * count for depth, count in product(depths, counts)) * twins
-
-
-def page(found: dict[str, float], measured: list[dict[str, float]], total: float) -> str:
-    """The section of docs/benchmarks.md."""
-    load = os.getloadavg()[0]
-    names = {"forest": "trees of depth", "boosted": "rounds of depth"}
-    line = "| {family}: {count:.0f} {unit} {depth:.0f} | {seconds:.1f} | {valid:.4f} |"
-    rows = "\n".join(line.format(**one, unit=names[str(one["family"])]) for one in measured)
-    own = f"`filon train`, all {found['trials']:.0f} settings, whole process ({found['fitted']:.0f} fits; search {found['search']:.1f} s)"
-    best = max(one["valid"] for one in measured)
-    return f"""{HEADING}
-
-`python bench/grid.py --spark VENV/bin/python`: 36 random forests and 36 boosted ensembles of MLlib's names on {ROWS:,} rows x 15 features.
-
-| | seconds | validation areaUnderPR |
-| --- | --- | --- |
-| {own} | {found["seconds"]:.1f} | {found["valid"]:.4f} |
-| Spark MLlib 3.5 in `local[*]`, the same grid, scaled from the sample below | {total:,.0f} | {best:.4f} (best of the sample) |
-| **ratio** | **{total / found["seconds"]:.0f}x** | |
-
-MLlib's sample, each fit in a warm session:
-
-| setting | seconds | validation areaUnderPR |
-| --- | --- | --- |
-{rows}
-
-Our winner's areaUnderPR on the test fold: {found["test"]:.4f}. Two cores, load {load:.1f} when it ended.
-"""
-
-
-def write(section: str) -> None:
-    """Put the section in its place."""
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(HEADING)
-    after = rest.partition("\n## ")[2]
-    PAGE.write_text(before.rstrip() + "\n\n" + section + ("\n## " + after if after else ""), encoding="utf-8")
+def scaled(sample: list[dict[str, float | str]], grid: Grid, name: str) -> float:
+    """What the whole grid would take MLlib, in the unit of `name`."""
+    total = 0.0
+    for one in sample:
+        forest = one["family"] == "forest"
+        counts = sum(grid.trees) if forest else sum(grid.rounds)
+        others = 2 * 2 if forest else 2 * 3  # bins x strategies, bins x steps
+        total += float(one[name]) * counts / float(one["count"]) * others
+    return total
 
 
 def main() -> None:
+    """Print the lines of docs/benchmarks.md."""
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("--spark", help="python of an environment with pyspark; left out: ours only")
+    words.add_argument("--only", choices=("ours", "mllib"))
     words.add_argument("--small", action="store_true")
-    words.add_argument("--mllib", type=Path, help=argparse.SUPPRESS)
+    words.add_argument("--peer", choices=("forest", "gbt"))
+    words.add_argument("--depth", type=int, default=0)
+    words.add_argument("--count", type=int, default=0)
+    words.add_argument("--out", type=Path)
     said = words.parse_args()
-    if said.mllib:
-        mllib(said.mllib, said.small)
+    if said.peer:
+        peer(said.peer, said.depth, said.count, said.out)
         return
-    with tempfile.TemporaryDirectory(prefix="filon-grid-") as name:
-        folder = Path(name)
-        prepare(folder, said.small)
-        found = ours(folder)
-        print("ours", found, flush=True)
-        if not said.spark:
-            return
-        export(folder)
-        command = [said.spark, str(Path(__file__)), "--mllib", str(folder), *(["--small"] if said.small else [])]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-            assert process.stdout is not None
-            measured = [
-                json.loads(line.removeprefix("MLLIB ")) for line in process.stdout if line.startswith("MLLIB ") and not print(line, end="")
-            ]
-    if said.small:
+    grid = SMALL if said.small else WHOLE
+    mine = ours(grid) if said.only != "mllib" else {}
+    if mine:
+        print(json.dumps(mine), flush=True)
+    theirs = mllib(grid) if said.only != "ours" else []
+    if not mine or not theirs:
         return
-    total = scaled(measured, "forest", DEPTHS, TREES, len(BINS) * 2) + scaled(measured, "boosted", BOOSTED, ROUNDS, len(BINS) * len(STEPS))
-    section = page(found, measured, total)
-    print(section)
-    write(section)
+    best = max(float(one["area"]) for one in theirs)
+    whole, cpu = scaled(theirs, grid, "seconds"), scaled(theirs, grid, "cpu")
+    print(
+        "| MLlib, whole grid (scaled) | our search | ratio | our whole command | CPU seconds, MLlib / ours | best areaUnderPR, MLlib's sample | ours |"
+    )
+    print("| --: | --: | --: | --: | --: | --: | --: |")
+    print(
+        f"| {whole:,.0f} s | {mine['search']:.1f} s | **{whole / mine['search']:.0f}x** | {mine['seconds']:.1f} s "
+        f"| {cpu:,.0f} / {mine['cpu']:.0f} | {best:.4f} | {max(mine['forest'], mine['gbt']):.4f} |"
+    )
 
 
 if __name__ == "__main__":
