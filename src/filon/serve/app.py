@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qs
 
-from filon.serve import bodies
+from filon.serve import bodies, openapi
 from filon.serve.answers import form_of
 from filon.serve.bodies import JSON
 from filon.serve.meters import STATUSES, Meters
@@ -49,6 +49,8 @@ class App:
             "/healthz": {"GET": self._ping},
             "/readyz": {"GET": self._ready},
             "/metrics": {"GET": self._metrics},
+            "/openapi.json": {"GET": self._openapi},
+            "/": {"GET": self._page},
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -188,6 +190,14 @@ class App:
 
     async def _metrics(self, scope: Scope, headers: Headers, receive: Receive) -> Reply:  # noqa: ARG002 - every route has these
         return 200, "text/plain; version=0.0.4; charset=utf-8", self.meters.text(self.models.facts(), self.workers).encode(), []
+
+    async def _openapi(self, scope: Scope, headers: Headers, receive: Receive) -> Reply:  # noqa: ARG002 - every route has these
+        return _plain(openapi.document(self.models.champion.bundle))
+
+    async def _page(self, scope: Scope, headers: Headers, receive: Receive) -> Reply:  # noqa: ARG002 - every route has these
+        text, policy = openapi.page()
+        more = [(b"content-security-policy", policy), (b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
+        return 200, "text/html; charset=utf-8", text, more
 
 
 def _explain(query: bytes) -> int:
