@@ -7,14 +7,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+import pyarrow as pa
+
 from filon.engines.base import Engine, Sink, Source, Written
 from filon.errors import DataError, RecipeError, some
-from filon.evaluate import Context, EvaluateSettings, evaluation, examine, headlines, measure_importance, slice_columns, write_report
+from filon.evaluate import (
+    Context,
+    EvaluateSettings,
+    evaluation,
+    examine,
+    headlines,
+    measure_importance,
+    rows_to_explain,
+    slice_columns,
+    write_report,
+)
 from filon.evaluate import importances as importances_by_feature
 from filon.events import Event, Listen
 from filon.files import write_atomic
 from filon.read import read_like
 from filon.read.settings import DataSettings
+from filon.rows.encode import encode
 from filon.runs import to_plain
 from filon.versions import versions
 
@@ -61,7 +75,8 @@ def evaluate(
         )
     table = engine.read(source)
     listen(Event(stage="evaluate", text=f"{bundle.name} {bundle.version} on {source.origin}"))
-    importances = measure_importance(bundle.ensemble, bundle.encoding, None)
+    sample = _encoded(bundle, engine.sample(table, rows_to_explain(bundle.ensemble, settings)))
+    importances = measure_importance(bundle.ensemble, bundle.encoding, sample)
     scored = engine.score(table, bundle.ensemble, bundle.encoding, bundle.threshold)
     tallies = engine.tally(scored, slice_columns(bundle.encoding, importances, settings))
     exam = examine(tallies, settings, bundle.threshold, bundle.name, importances, SEED)
@@ -84,6 +99,13 @@ def evaluate(
         folder / "feature_importance.json", json.dumps(to_plain(importances_by_feature(exam)), indent=2, ensure_ascii=False) + "\n"
     )
     return folder, metrics, headlines(exam, context, lang)
+
+
+def _encoded(bundle: Bundle, rows: pa.Table) -> pa.Table:
+    """Typed rows as the model sees them: one float32 column a feature."""
+    batches = rows.combine_chunks().to_batches()
+    matrix = encode(batches[0], bundle.encoding) if batches else np.zeros((0, len(bundle.encoding.names)), np.float32)
+    return pa.table({name: np.ascontiguousarray(matrix[:, place]) for place, name in enumerate(bundle.encoding.names)})
 
 
 def _source(bundle: Bundle, data: str, listen: Listen) -> Source:
