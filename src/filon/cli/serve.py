@@ -16,8 +16,24 @@ from filon.cli.options import shared
 @click.option(
     "--timeout", "seconds", type=click.FloatRange(min=0.1), default=60.0, show_default=True, metavar="S", help="Longest a request may take."
 )
+@click.option("--capture", default="", metavar="FOLDER", help="Keep what is asked and answered there, as SageMaker's data capture does.")
+@click.option("--capture-share", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="Part of the requests that is kept.")
+@click.option("--capture-without", multiple=True, metavar="COLUMN", help="Columns that are not kept.")
+@click.option("--capture-hashed", multiple=True, metavar="COLUMN", help="Columns kept as a hash (keyed by FILON_CAPTURE_KEY).")
 @shared
-def command(host: str, port: int, body_mib: int, max_rows: int, seconds: float, bundle: str, as_json: bool) -> None:
+def command(
+    bundle: str,
+    host: str,
+    port: int,
+    body_mib: int,
+    max_rows: int,
+    seconds: float,
+    capture: str,
+    capture_share: float,
+    capture_without: tuple[str, ...],
+    capture_hashed: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Answer rows with a bundle over HTTP: POST /invocations, GET /ping, /healthz, /readyz, /metrics.
 
     With FILON_TOKEN set, requests must bring it (Authorization: Bearer ...). SIGTERM lets what was begun be answered.
@@ -29,11 +45,12 @@ def command(host: str, port: int, body_mib: int, max_rows: int, seconds: float, 
     """
     from filon.cli.terminal import Terminal
     from filon.serve.server import check, listen, url, work
-    from filon.serve.settings import MIB, Limits, ServeSettings
+    from filon.serve.settings import MIB, CaptureSettings, Limits, ServeSettings
 
     terminal = Terminal(as_json)
     limits = Limits(body_bytes=body_mib * MIB, rows=max_rows, seconds=seconds)
-    settings = ServeSettings(bundle=bundle, host=host, port=port, limits=limits)
+    kept = CaptureSettings(place=capture, share=capture_share, leave_out=capture_without, hashed=capture_hashed)
+    settings = ServeSettings(bundle=bundle, host=host, port=port, limits=limits, capture=kept)
     check(settings)
     with listen(settings) as bound:
         where = url(settings, bound)

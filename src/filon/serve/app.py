@@ -15,6 +15,7 @@ from urllib.parse import parse_qs
 from filon.serve import bodies, openapi
 from filon.serve.answers import form_of
 from filon.serve.bodies import JSON
+from filon.serve.capture import Capture
 from filon.serve.meters import STATUSES, Meters
 from filon.serve.models import Asked, Models
 from filon.serve.problems import RefusedError, refused, unforeseen
@@ -36,10 +37,12 @@ OPEN = frozenset({"/ping", "/healthz", "/readyz", "/"})
 class App:
     """Answers requests. `draining` is set when the server was told to stop: it then says it is not ready, and answers what it has."""
 
-    def __init__(self, models: Models, meters: Meters, limits: Limits, *, token: str = "", workers: int = 1) -> None:
+    def __init__(
+        self, models: Models, meters: Meters, limits: Limits, *, token: str = "", workers: int = 1, capture: Capture | None = None
+    ) -> None:
         self.models, self.meters, self.limits = models, meters, limits
         self.token = token.encode()
-        self.workers = workers
+        self.workers, self.capture = workers, capture
         self.draining = False
         self.pending = 0
         self.threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="filon-score")
@@ -120,6 +123,8 @@ class App:
             explain=_explain(scope["query_string"]),
             form=form,
             body=await self._body(headers, receive, deadline),
+            at=time.time(),
+            kept=self.capture is not None and self.capture.wants(),
         )
         served = self.models.choose(asked)
         if asked.small:

@@ -11,6 +11,7 @@ from filon.package.golden import PROBABILITY
 from filon.serve import bodies
 from filon.serve.answers import Writer
 from filon.serve.bodies import JSON, Rows
+from filon.serve.capture import Capture, Event
 from filon.serve.meters import Meters
 from filon.serve.scoring import Scorer, Scores
 from filon.serve.settings import Limits
@@ -21,7 +22,10 @@ SMALL_BYTES = 16 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """One request as it came. `event` : the client's own id of it, "" for none; `explain` : how many reasons, 0 for none."""
+    """One request as it came. `event` : the client's own id of it, "" for none; `explain` : how many reasons, 0 for none.
+
+    at : seconds since 1970; kept : whether the capture is to have it
+    """
 
     event: str = ""
     event_id: str = ""
@@ -31,6 +35,8 @@ class Asked:
     explain: int = 0
     form: str = JSON
     body: bytes = field(default=b"", repr=False)
+    at: float = 0.0
+    kept: bool = False
 
     @property
     def small(self) -> bool:
@@ -41,8 +47,8 @@ class Asked:
 class Served:
     """A bundle in service."""
 
-    def __init__(self, bundle: Bundle, meters: Meters, *, part: str = "champion", threads: int = 0) -> None:
-        self.bundle, self.meters = bundle, meters
+    def __init__(self, bundle: Bundle, meters: Meters, *, part: str = "champion", threads: int = 0, capture: Capture | None = None) -> None:
+        self.bundle, self.meters, self.capture = bundle, meters, capture
         self.scorer = Scorer(bundle, threads)
         self.writer = Writer(bundle)
         self.part = part.encode()
@@ -74,8 +80,29 @@ class Served:
         ------
         RefusedError : when the request as a whole is refused
         """
-        _, scores = self.score(asked, limits)
-        return self.tell(scores, asked.form)
+        rows, scores = self.score(asked, limits)
+        told = self.tell(scores, asked.form)
+        self.keep(asked, rows, scores)
+        return told
+
+    def keep(self, asked: Asked, rows: Rows, scores: Scores) -> None:
+        """Hand the request to the capture, if it is to have it."""
+        if self.capture is None or not asked.kept:
+            return
+        event = Event(
+            event_id=asked.event_id,
+            inference_id=asked.event,
+            at=asked.at,
+            kind=asked.kind,
+            body=bodies.inflate(asked.body, asked.encoding, Limits()) if asked.encoding else asked.body,
+            rows=rows,
+            scores=scores,
+            classes=self.bundle.classes,
+            columns=self.scorer.whole,
+            model=self.writer.model,
+            part=self.part.decode(),
+        )
+        self.capture.take(event)
 
     def score(self, asked: Asked, limits: Limits) -> tuple[Rows, Scores]:
         """The rows of a request, and their scores."""

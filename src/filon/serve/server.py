@@ -11,6 +11,7 @@ from typing import Any
 from filon.errors import RecipeError, SetupError
 from filon.package.bundle import open_bundle
 from filon.serve.app import App
+from filon.serve.capture import Capture
 from filon.serve.meters import Meters
 from filon.serve.models import Models, Served
 from filon.serve.settings import ServeSettings
@@ -53,14 +54,15 @@ def work(
 
     Raises
     ------
-    BundleError : `package.*`; SetupError : `serve.extra-missing`
+    BundleError : `package.*`; SetupError : `serve.extra-missing`, `serve.capture-unusable`
     """
     uvicorn, quick = _uvicorn()
     meters = Meters(None if state is None else state / f"meters-{slot}")
     threads = max(1, (os.cpu_count() or 1) // settings.workers)
-    models = Models(Served(open_bundle(settings.bundle), meters, threads=threads))
+    capture = Capture(settings.capture, meters, slot) if settings.capture.place else None
+    models = Models(Served(open_bundle(settings.bundle), meters, threads=threads, capture=capture))
     models.champion.warm()
-    app = App(models, meters, settings.limits, token=os.environ.get(TOKEN, ""), workers=settings.workers)
+    app = App(models, meters, settings.limits, token=os.environ.get(TOKEN, ""), workers=settings.workers, capture=capture)
     config = uvicorn.Config(
         app,
         lifespan="off",
@@ -76,6 +78,9 @@ def work(
         if ready is not None:
             ready()
         server.run(sockets=[bound])
+    app.threads.shutdown()
+    if capture is not None and (lost := capture.close()):
+        log(f"{lost} requests could not be written to the capture: {capture.trouble}")
 
 
 @contextlib.contextmanager

@@ -1,0 +1,251 @@
+"""What was asked and answered, kept in SageMaker's capture layout by a thread of its own: an answer never waits for a disk.
+
+<place>/<bundle>/<part>/YYYY/MM/DD/HH/<start>-<worker>.jsonl, one line a request, hours in UTC.
+"""
+
+import base64
+import collections
+import datetime as dt
+import hashlib
+import hmac
+import itertools
+import json
+import os
+import random
+import secrets
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from filon.errors import SetupError
+from filon.serve.bodies import CSV, JSON, LINES, Rows
+from filon.serve.meters import Meters
+from filon.serve.scoring import Scores
+from filon.serve.settings import CaptureSettings
+
+MOST_WAITING = 50_000
+MOST_WAITING_BYTES = 128 << 20
+"""What waits at most while the disk is slow or full; what comes beyond it is dropped and counted."""
+
+PAUSE_S = 0.2
+"""Between two writes: many lines a write cost less than many writes."""
+
+AT_ONCE = 1000
+RETRY_S = 1.0
+STOP_S = 4.0
+"""After the last answer, so long a full disk is tried again: a container has 30 s in all, 25 of them for answers."""
+
+FILE_BYTES = 256 << 20
+"""A file that grows beyond this is followed by another one in the same hour."""
+
+KEY = "FILON_CAPTURE_KEY"
+ENCODINGS = {JSON: "JSON", LINES: "JSON", CSV: "CSV"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One answered request.
+
+    part : champion or challenger; classes, model : of the bundle that answered; columns : source columns of its training table
+    """
+
+    event_id: str
+    inference_id: str
+    at: float
+    kind: str
+    body: bytes = field(repr=False)
+    rows: Rows = field(repr=False)
+    scores: Scores = field(repr=False)
+    classes: tuple[str, ...]
+    columns: tuple[str, ...]
+    model: dict[str, str]
+    part: str
+
+
+class Capture:
+    """Takes events without ever waiting; writes them when it can.
+
+    Raises
+    ------
+    SetupError : `serve.capture-unusable`, when it is made
+    """
+
+    def __init__(self, settings: CaptureSettings, meters: Meters, worker: int = 0) -> None:
+        self.settings, self.meters = settings, meters
+        self.place = Path(settings.place)
+        self.hidden = frozenset((*settings.leave_out, *settings.hashed))
+        self.key = os.environ.get(KEY, "").encode() or secrets.token_bytes(32)
+        self.name = f"{dt.datetime.now(dt.UTC):%H-%M-%S}-{worker}-{os.getpid()}"
+        self.waiting: collections.deque[Event] = collections.deque()
+        self.waiting_bytes = 0
+        self.trouble = ""
+        self._wanted = threading.Event()
+        self._ending = False
+        self._files: dict[Path, int] = {}
+        try:
+            self.place.mkdir(parents=True, exist_ok=True)
+            probe = self.place / f".probe-{os.getpid()}"
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as exc:
+            why = f"{self.place}: {exc.strerror}"
+            raise SetupError(
+                "serve.capture-unusable", "the capture's folder cannot be written", why, "name another one with --capture"
+            ) from exc
+        self._thread = threading.Thread(target=self._run, name="filon-capture", daemon=True)
+        self._thread.start()
+
+    def wants(self) -> bool:
+        """Whether this request falls into the share that is kept."""
+        return self.settings.share >= 1 or random.random() < self.settings.share
+
+    def take(self, event: Event) -> None:
+        """Keep an event; dropped and counted when too many wait."""
+        size = len(event.body)
+        if len(self.waiting) >= MOST_WAITING or self.waiting_bytes + size > MOST_WAITING_BYTES:
+            self.meters.add("capture_dropped")
+            return
+        self.waiting_bytes += size
+        self.waiting.append(event)
+        self._wanted.set()
+
+    def close(self) -> int:
+        """Write what waits; how many lines had to be given up."""
+        self._ending = True
+        self._wanted.set()
+        self._thread.join(timeout=STOP_S + 2)
+        lost = len(self.waiting)
+        if lost:
+            self.meters.add("capture_dropped", lost)
+        return lost
+
+    def _run(self) -> None:
+        give_up = 0.0
+        while True:
+            self._wanted.wait()
+            if not self._ending:
+                time.sleep(PAUSE_S)
+            self._wanted.clear()
+            if self._drain():
+                if self._ending and not self.waiting:
+                    return
+                continue
+            if self._ending:
+                give_up = give_up or time.monotonic() + STOP_S
+                if time.monotonic() > give_up:
+                    return
+            time.sleep(RETRY_S)
+            self._wanted.set()
+
+    def _drain(self) -> bool:
+        """Write all that waits, file by file; False when the disk refuses. An event leaves the queue when its line is on the disk."""
+        while self.waiting:
+            file, lines, events, size = self._file(self.waiting[0]), [], 0, 0
+            for event in itertools.islice(self.waiting, min(len(self.waiting), AT_ONCE)):
+                if self._file(event) != file:
+                    break
+                lines.append(self._safe_line(event))
+                events, size = events + 1, size + len(event.body)
+            if not self._append(file, [line for line in lines if line]):
+                return False
+            for _ in range(events):
+                self.waiting.popleft()
+            self.waiting_bytes -= size
+            self.meters.set("capture_waiting", len(self.waiting))
+        return True
+
+    def _safe_line(self, event: Event) -> bytes:
+        """The line, or nothing (counted as dropped) where it cannot be made: one odd request does not end the capture."""
+        try:
+            return self._line(event)
+        except Exception as exc:
+            print(f"filon serve: request {event.event_id} was not captured: {type(exc).__name__}", file=sys.stderr, flush=True)
+            self.meters.add("capture_dropped")
+            return b""
+
+    def _file(self, event: Event) -> Path:
+        hour = dt.datetime.fromtimestamp(event.at, dt.UTC)
+        folder = self.place / _plain_name(event.model["name"]) / event.part / f"{hour:%Y/%m/%d/%H}"
+        part = self._files.get(folder, 0)
+        return folder / (f"{self.name}.jsonl" if not part else f"{self.name}-{part}.jsonl")
+
+    def _append(self, file: Path, lines: list[bytes]) -> bool:
+        """Whole lines or none: what a full disk took of a write is cut off again."""
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("ab", buffering=0) as out:
+                before = out.seek(0, os.SEEK_END)
+                data = memoryview(b"".join(lines))
+                try:
+                    while data:
+                        data = data[out.write(data) :]
+                except OSError:
+                    os.ftruncate(out.fileno(), before)
+                    raise
+                if out.tell() > FILE_BYTES:
+                    self._files[file.parent] = self._files.get(file.parent, 0) + 1
+        except OSError as exc:
+            if not self.trouble:
+                print(f"filon serve: the capture waits: {exc.strerror}", flush=True, file=sys.stderr)
+            self.trouble = exc.strerror or str(exc)
+            self.meters.set("capture_waiting", len(self.waiting))
+            return False
+        self.trouble = ""
+        self.meters.add("capture_lines", len(lines))
+        return True
+
+    def _line(self, event: Event) -> bytes:
+        metadata = {"eventId": event.event_id, "inferenceTime": f"{dt.datetime.fromtimestamp(event.at, dt.UTC):%Y-%m-%dT%H:%M:%SZ}"}
+        if event.inference_id:
+            metadata["inferenceId"] = event.inference_id
+        line = {
+            "captureData": {"endpointInput": self._input(event), "endpointOutput": _output(event)},
+            "eventMetadata": metadata,
+            "eventVersion": "0",
+        }
+        return json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=str).encode() + b"\n"
+
+    def _input(self, event: Event) -> dict[str, str]:
+        if not self.hidden and event.kind in ENCODINGS:
+            text = event.body.decode("utf-8", "replace")
+            return {"observedContentType": event.kind, "mode": "INPUT", "data": text, "encoding": ENCODINGS[event.kind]}
+        if not self.hidden:
+            data = base64.b64encode(event.body).decode()
+            return {"observedContentType": event.kind, "mode": "INPUT", "data": data, "encoding": "BASE64"}
+        rows = event.rows.to_pylist() if isinstance(event.rows, pa.Table) else event.rows
+        data = json.dumps([self._hide(row, event.columns) for row in rows], ensure_ascii=False, default=str)
+        return {"observedContentType": JSON, "mode": "INPUT", "data": data, "encoding": "JSON"}
+
+    def _hide(self, row: Any, known: tuple[str, ...]) -> Any:
+        """The row without what is left out. Columns the model does not know go too (a misspelt name may be that of a hidden one)."""
+        if not isinstance(row, dict):
+            return None
+        kept = [name for name in known if name in row and name not in self.settings.leave_out]
+        return {name: self._hash(row[name]) if name in self.settings.hashed else row[name] for name in kept}
+
+    def _hash(self, value: object) -> str | None:
+        return None if value is None else hmac.new(self.key, str(value).encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def _output(event: Event) -> dict[str, str]:
+    """Label and probabilities by class, as an answer in JSON has them; a refused row by its code."""
+    scores = event.scores
+    rows: list[dict[str, Any]] = [
+        {"label": event.classes[number], "probability": dict(zip(event.classes, shares, strict=True))}
+        for number, shares in zip(scores.chosen.tolist(), scores.probability.tolist(), strict=True)
+    ]
+    for number, refusal in scores.refusals.items():
+        rows[number] = {"error": {"code": refusal.error.code, "row": number}}
+    data = json.dumps({"predictions": rows, "model": event.model}, ensure_ascii=False)
+    return {"observedContentType": JSON, "mode": "OUTPUT", "data": data, "encoding": "JSON"}
+
+
+def _plain_name(name: str) -> str:
+    """A recipe's name as a folder of this place and nowhere else."""
+    plain = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name).strip(".")
+    return plain or "model"
