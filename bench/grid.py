@@ -231,9 +231,7 @@ def main() -> None:
         return
     best = max(float(one["area"]) for one in theirs)
     whole, cpu = scaled(theirs, grid, "seconds"), scaled(theirs, grid, "cpu")
-    print(
-        "| MLlib, whole grid (scaled) | our search | ratio | our whole command | CPU seconds, MLlib / ours | best areaUnderPR, MLlib | ours |"
-    )
+    print("| MLlib, whole grid (scaled) | our search | ratio | our command | CPU seconds, MLlib / ours | best areaUnderPR, MLlib | ours |")
     print("| --: | --: | --: | --: | --: | --: | --: |")
     print(
         f"| {whole:,.0f} s | {mine['search']:.1f} s | **{whole / mine['search']:.0f}x** | {mine['seconds']:.1f} s "
