@@ -131,6 +131,7 @@ Code = Literal[
     "search.dollars-without-minutes",
     "search.metric-undefined",
     "search.no-time",
+    "search.trial-failed",
     "serve.body-too-large",
     "serve.body-unreadable",
     "serve.bundle-refused",

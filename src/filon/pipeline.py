@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from filon.check import check
-from filon.check.wording import translate
+from filon.check.wording import finding, translate
+from filon.check.writing import findings_dict, profile_dict, profile_page
 from filon.engines.base import LabelPlan
+from filon.errors import some
 from filon.evaluate import (
     Context,
     FamilyResult,
@@ -76,6 +78,7 @@ def run(story: Story) -> Bundle | None:
         folder.update(folds=folds.info, class_weights=folds.class_weights, features=[one.name for one in folds.encoding.features])
     with folder.stage("search"):
         choice = _search(story, folds)
+        checked = _with_failures(story, checked, choice)
     with folder.stage("fit"):
         fitted = fit(folds, choice, engine, story.listen)
     with folder.stage("evaluate"):
@@ -94,8 +97,6 @@ def look(file: RecipeFile, table: Table, engine: Engine, listen: Listen) -> Chec
 
 
 def _keep_findings(story: Story, checked: Checked) -> None:
-    from filon.check.writing import findings_dict, profile_dict, profile_page
-
     folder = story.folder
     folder.write_json("findings.json", findings_dict(checked))
     folder.write_json("profile.json", profile_dict(checked))
@@ -138,6 +139,18 @@ def _search(story: Story, folds: Folds) -> Choice:
     return search(
         folds, recipe.search, story.engine, seed=recipe.split.seed, done=before, load=folder.load_trial, keep=keep, listen=story.listen
     )
+
+
+def _with_failures(story: Story, checked: Checked, choice: Choice) -> Checked:
+    """A trial that failed is a finding (law 7): the first three are named."""
+    failed = [record for record in choice.records if record.state == "failed"]
+    if not failed:
+        return checked
+    errors = some((f"trial {record.number}, {record.family}: {record.error}" for record in failed), most=3)
+    told = finding("warning", "search.trial-failed", failed=len(failed), trials=len(choice.records), some=errors)
+    checked = replace(checked, findings=(*checked.findings, told))
+    story.folder.write_json("findings.json", findings_dict(checked))
+    return checked
 
 
 def _evaluate(story: Story, folds: Folds, choice: Choice, fitted: Fitted, checked: Checked) -> Context:
@@ -212,8 +225,6 @@ def _facts(story: Story, folds: Folds) -> dict[str, str]:
 
 
 def _package(story: Story, table: Table, folds: Folds, fitted: Fitted, checked: Checked, context: Context) -> Bundle:
-    from filon.check.writing import profile_dict
-
     assert fitted.ensemble is not None
     contents = Contents(
         name=story.file.recipe.name,
