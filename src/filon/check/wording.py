@@ -49,7 +49,7 @@ def translate(one: Finding, lang: Lang) -> Finding:
 def _say(lang: Lang, code: str, facts: Mapping[str, Fact]) -> tuple[str, str, str]:
     words, numbers = Words(lang, "findings"), Numbers(lang)
     shown: dict[str, object] = {name: _shown(name, value, words, numbers) for name, value in facts.items()}
-    section = code.removeprefix("check.")
+    section = code.partition(".")[2]
     if "grouped" in facts:
         shown["title"] = words(f"{section}.title")
         section = "grouped"
