@@ -2,11 +2,14 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.package.conftest import rows
 
 TRIALS = [
     {
@@ -45,6 +48,25 @@ SUMMARY = {
     },
     "decision": {"threshold": 0.4, "metrics": {"precision": 0.75}},
 }
+
+
+LOAD = """
+import sys
+import mlflow, pandas
+from filon.package import open_bundle
+mlflow.set_tracking_uri(sys.argv[1])
+frame = pandas.read_parquet(sys.argv[3])
+model = mlflow.pyfunc.load_model(sys.argv[2])
+print("same" if model.predict(frame).equals(open_bundle(sys.argv[4]).predict(frame)) else "different")
+"""
+
+
+def assert_mlflow_answers_as_the_bundle(tracking_uri: str, model_uri: str, bundle: Path, folder: Path) -> None:
+    """In a process of its own: MLflow's way of setting its addresses stays with the process, and with its children."""
+    rows(50).to_pandas().to_parquet(folder / "rows.parquet")
+    words = [sys.executable, "-c", LOAD, tracking_uri, model_uri, str(folder / "rows.parquet"), str(bundle)]
+    said = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert said.stdout.strip().endswith("same"), said.stderr[-2000:]
 
 
 class RunFolder:

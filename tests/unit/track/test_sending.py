@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.unit.package.conftest import seal
-from tests.unit.track.conftest import TRIALS, RunFolder
+from tests.unit.track.conftest import TRIALS, RunFolder, assert_mlflow_answers_as_the_bundle
 
 from filon.errors import SetupError
 from filon.events import Event, silence
@@ -220,23 +220,8 @@ def test_a_database_that_cannot_be_made_is_told(new_run: NewRun, tmp_path: Path)
     assert caught.value.code == "track.store-unusable"
 
 
-def test_the_registered_model_loads_and_predicts(run: RunFolder, bundle: Path) -> None:
-    import mlflow
-    from tests.unit.package.conftest import rows
-
-    from filon.package import open_bundle
-
+def test_the_registered_model_loads_and_predicts(run: RunFolder, bundle: Path, tmp_path: Path) -> None:
     run.end(bundle=bundle)
     sent = send(run.path)
     uri = where("sqlite:///mlflow.db", Path(run.manifest["base"]))
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-    try:
-        mlflow.set_tracking_uri(uri)
-        mlflow.set_registry_uri(uri)
-        model = mlflow.pyfunc.load_model(f"models:/{sent.model}")
-    finally:
-        mlflow.set_tracking_uri(before[0])
-        mlflow.set_registry_uri(before[1])
-    frame = rows(20).to_pandas()
-    expected = open_bundle(bundle).predict(frame)
-    assert model.predict(frame).equals(expected)
+    assert_mlflow_answers_as_the_bundle(uri, f"models:/{sent.model}", bundle, tmp_path)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from tests.servers import mlflow as servers
 from tests.servers.mlflow import Server, mlflow_server, tracking_database  # noqa: F401 : fixtures
-from tests.unit.package.conftest import rows, seal
-from tests.unit.track.conftest import RunFolder
+from tests.unit.package.conftest import seal
+from tests.unit.track.conftest import RunFolder, assert_mlflow_answers_as_the_bundle
 from tests.unit.track.test_sending import client_of, runs_of
 
 from filon.errors import SetupError
@@ -33,31 +33,24 @@ def versions_of(client: Any, name: str) -> int:
     return len(client.search_model_versions(f"name = '{name}'"))
 
 
-def test_a_run_reaches_the_server_and_its_model_loads(new_run: NewRun, mlflow_server: Server, bundle: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_a_run_reaches_the_server_and_its_model_loads(
+    new_run: NewRun,
+    mlflow_server: Server,  # noqa: F811
+    bundle: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     run = new_run(mlflow_server.uri, name="whole", alias="champion")
     run.add_trials(1, 2, 3, 4, 5)
     run.end(bundle=bundle)
     sent = send(run.path)
+    assert capsys.readouterr().out == ""  # `--json` owns the standard output
     client = client_of(run)
     runs = {one.data.tags["filon.trial"]: one for one in runs_of(client, "whole")}
     assert len(runs) == 6
     assert runs["0"].data.metrics["auc"] == 0.8
     assert client.get_model_version_by_alias("whole", "champion").run_id == sent.mlflow_run_id
-    rows(50).to_pandas().to_parquet(tmp_path / "rows.parquet")
-    words = [sys.executable, "-c", LOAD, mlflow_server.uri, "models:/whole@champion", str(tmp_path / "rows.parquet"), str(bundle)]
-    said = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert said.stdout.strip().endswith("same"), said.stderr[-2000:]
-
-
-LOAD = """
-import sys
-import mlflow, pandas
-from filon.package import open_bundle
-mlflow.set_tracking_uri(sys.argv[1])
-frame = pandas.read_parquet(sys.argv[3])
-model = mlflow.pyfunc.load_model(sys.argv[2])
-print("same" if model.predict(frame).equals(open_bundle(sys.argv[4]).predict(frame)) else "different")
-"""
+    assert_mlflow_answers_as_the_bundle(mlflow_server.uri, "models:/whole@champion", bundle, tmp_path)
 
 
 def test_a_live_run_is_seen_on_the_server_before_it_ends(new_run: NewRun, mlflow_server: Server) -> None:  # noqa: F811
