@@ -221,11 +221,11 @@ def test_trees_beyond_a_protobuf_file_are_refused(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0])
 def test_forests_of_600_deep_trees_agree_to_the_last_bit(seed: int) -> None:
     """Summed in another order, float32 would put pure rows up to 1e-5 apart."""
-    x, pull = table(20_000, seed)
-    parameters = {"objective": "reg:squarederror", "num_parallel_tree": 600, "eta": 1, "max_depth": 14, "subsample": 0.63, "base_score": 0}
+    x, pull = table(6000, seed)
+    parameters = {"objective": "reg:squarederror", "num_parallel_tree": 600, "eta": 1, "max_depth": 10, "subsample": 0.63, "base_score": 0}
     matrix = xgboost.DMatrix(x, (pull > 0.8).astype(int), feature_types=KINDS, enable_categorical=True)
     booster = xgboost.train({**parameters, "colsample_bynode": 0.4, "seed": seed}, matrix, 1)
     ensemble = Ensemble(
