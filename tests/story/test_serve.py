@@ -3,6 +3,8 @@
 import contextlib
 import http.client
 import json
+import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -143,3 +145,51 @@ def test_the_token_comes_from_the_environment(start: Start, sealed: Callable[...
     assert server.ask("POST", "/invocations", records[0], authorization="Bearer of-nobody")[0] == 200
     command = Path(f"/proc/{server.process.pid}/cmdline").read_bytes()
     assert b"of-nobody" not in command
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_killed_worker_comes_back_while_others_answer(
+    start: Start, sealed: Callable[..., Bundle], records: list[dict], tmp_path: Path
+) -> None:
+    server = start(sealed().path, "--workers", "2", "--capture", "kept")
+    first = children(server.process.pid)
+    assert len(first) == 2
+    answered = 0
+    os.kill(first[0], signal.SIGKILL)
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        with contextlib.suppress(ConnectionError, http.client.HTTPException):  # a request that the killed worker had taken is lost
+            answered += server.ask("POST", "/invocations", records[0])[0] == 200
+        now = children(server.process.pid)
+        if len(now) == 2 and first[0] not in now and answered > 50:
+            break
+    assert answered > 50
+    assert set(children(server.process.pid)) - set(first)
+    status, heard = server.ask("GET", "/metrics")
+    code, said = server.stop()
+    assert (status, code) == (200, 0)
+    assert f'filon_requests_total{{route="invocations",status="200"}} {answered}' in heard["text"]
+    assert "killed by SIGKILL" in said
+    kept = [line for file in (tmp_path / "kept").rglob("*.jsonl") for line in file.read_text(encoding="utf-8").splitlines()]
+    assert len(kept) == answered
+    assert not [pid for pid in first if Path(f"/proc/{pid}").exists()]
+
+
+def test_workers_change_models_together(start: Start, sealed: Callable[..., Bundle], records: list[dict], tmp_path: Path) -> None:
+    (tmp_path / "shelf").mkdir()
+    shutil.copytree(sealed("gbt").path, tmp_path / "shelf" / "second")
+    server = start(sealed().path, "--workers", "2", "--models", "shelf")
+    assert server.ask("POST", "/models", {"champion": "second"})[0] == 200
+    version = sealed("gbt").version
+    time.sleep(3)
+    assert {server.ask("POST", "/invocations", records[0])[1]["model"]["version"] for _ in range(40)} == {version}
+    assert server.stop()[0] == 0
+
+
+def test_workers_that_cannot_begin_say_why(filon: Callable, tmp_path: Path) -> None:
+    said = filon("serve", str(tmp_path), "--port", "0", "--workers", "2")
+    assert said.code == 7
+    assert "error[package.not-a-bundle]" in said.err

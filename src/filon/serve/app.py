@@ -8,7 +8,8 @@ import time
 import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -17,11 +18,14 @@ from filon.serve.answers import form_of
 from filon.serve.bodies import JSON
 from filon.serve.capture import Capture
 from filon.serve.meters import STATUSES, Meters
-from filon.serve.models import Asked, Models
+from filon.serve.models import Models
 from filon.serve.problems import RefusedError, refused, unforeseen
+from filon.serve.served import Asked, Served
 from filon.serve.settings import Limits
 
 EXPLAIN_MOST = 1000
+SHADOW_MOST = 64
+"""Requests the shadow model may be behind."""
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -45,6 +49,7 @@ class App:
         self.workers, self.capture = workers, capture
         self.draining = False
         self.pending = 0
+        self.shadowing = 0
         self.threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="filon-score")
         self.routes: dict[str, dict[str, Callable[[Scope, Headers, Receive], Awaitable[Reply]]]] = {
             "/invocations": {"POST": self._invocations},
@@ -52,6 +57,7 @@ class App:
             "/healthz": {"GET": self._ping},
             "/readyz": {"GET": self._ready},
             "/metrics": {"GET": self._metrics},
+            "/models": {"GET": self._ready, "POST": self._models},
             "/openapi.json": {"GET": self._openapi},
             "/": {"GET": self._page},
         }
@@ -133,8 +139,36 @@ class App:
             self.meters.set("pending", self.pending)
             code, body = await self._in_thread(lambda: served.answer(asked, self.limits), deadline)
             self.meters.set("pending", self.pending - 1)
+        if code == 200 and (shadow := self.models.shadow()) is not None:
+            self._shadowed(shadow, asked)
         more = [(b"x-filon-model", served.version), (b"x-filon-part", served.part), (b"x-filon-event-id", asked.event_id.encode())]
         return code, form if code == 200 else JSON, body, more
+
+    def _shadowed(self, shadow: Served, asked: Asked) -> None:
+        """Let the challenger see the request; when it cannot keep up it is left out, and counted."""
+        if self.shadowing >= SHADOW_MOST:
+            self.meters.add("shadow_dropped")
+            return
+        self.shadowing += 1
+        self.threads.submit(shadow.watch, asked, self.limits).add_done_callback(self._shadow_done)
+
+    def _shadow_done(self, done: Future[None]) -> None:
+        self.shadowing -= 1
+        if done.exception() is not None:
+            self.meters.add("shadow_dropped")
+
+    async def _models(self, scope: Scope, headers: Headers, receive: Receive) -> Reply:  # noqa: ARG002 - every route has these
+        deadline = time.monotonic() + self.limits.seconds
+        body = await self._body(headers, receive, deadline)
+        try:
+            wish = json.loads(body)
+        except (ValueError, RecursionError) as exc:
+            raise bodies.unreadable(JSON, exc) from exc
+        plan = await self._in_thread(lambda: self.models.change(wish), deadline)
+        return _plain({"plan": asdict(plan), "models": self._facts()})
+
+    def _facts(self) -> dict[str, dict[str, str]]:
+        return {part: {"name": name, "version": version} for part, (name, version) in self.models.facts().items()}
 
     async def _in_thread(self, work: Callable[[], Any], deadline: float) -> Any:
         future = asyncio.get_running_loop().run_in_executor(self.threads, work)
@@ -186,12 +220,7 @@ class App:
     async def _ready(self, scope: Scope, headers: Headers, receive: Receive) -> Reply:  # noqa: ARG002 - every route has these
         if self.draining:
             raise refused("serve.busy", "the server is stopping", "it was told to", "ask another one")
-        return _plain(
-            {
-                "status": "ready",
-                "models": {part: {"name": name, "version": version} for part, (name, version) in self.models.facts().items()},
-            }
-        )
+        return _plain({"status": "ready", "models": self._facts()})
 
     async def _metrics(self, scope: Scope, headers: Headers, receive: Receive) -> Reply:  # noqa: ARG002 - every route has these
         return 200, "text/plain; version=0.0.4; charset=utf-8", self.meters.text(self.models.facts(), self.workers).encode(), []

@@ -1,142 +1,153 @@
-"""Models in service: the champion, and how it answers one request."""
+"""Which models are in service, and how they change while requests come in: load, warm, swap."""
 
-from dataclasses import dataclass, field
+import json
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
-import numpy as np
-
-from filon.errors import BundleError
-from filon.package.bundle import Bundle
-from filon.package.doors import agree, case_names, onnx_door
-from filon.package.golden import PROBABILITY
-from filon.serve import bodies
-from filon.serve.answers import Writer
-from filon.serve.bodies import JSON, Rows
-from filon.serve.capture import Capture, Event
-from filon.serve.meters import Meters
-from filon.serve.scoring import Scorer, Scores
-from filon.serve.settings import Limits
-
-SMALL_BYTES = 16 * 1024
-"""A body up to this size is answered in the event loop: handing it to a thread costs more than it does."""
+from filon.errors import FilonError, some
+from filon.files import write_atomic
+from filon.package import sealed
+from filon.package.bundle import open_bundle
+from filon.serve.problems import RefusedError, refused
+from filon.serve.served import Asked, Served
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """One request as it came. `event` : the client's own id of it, "" for none; `explain` : how many reasons, 0 for none.
+class Plan:
+    """What is in service, by the names of bundles.
 
-    at : seconds since 1970; kept : whether the capture is to have it
+    share : part of the requests the challenger answers; shadow : it sees all of them and answers none
     """
 
-    event: str = ""
-    event_id: str = ""
-    kind: str = JSON
-    header: bool = False
-    encoding: str = ""
-    explain: int = 0
-    form: str = JSON
-    body: bytes = field(default=b"", repr=False)
-    at: float = 0.0
-    kept: bool = False
-
-    @property
-    def small(self) -> bool:
-        """Whether it can be answered in less time than a thread takes to begin."""
-        return len(self.body) <= SMALL_BYTES and not self.encoding and not self.explain
-
-
-class Served:
-    """A bundle in service."""
-
-    def __init__(self, bundle: Bundle, meters: Meters, *, part: str = "champion", threads: int = 0, capture: Capture | None = None) -> None:
-        self.bundle, self.meters, self.capture = bundle, meters, capture
-        self.scorer = Scorer(bundle, threads)
-        self.writer = Writer(bundle)
-        self.part = part.encode()
-        self.version = bundle.version.encode()
-        words = bundle.record.get("run", {}).get("read", {}).get("missing", ())
-        self.missing = tuple(dict.fromkeys(("", *words)))
-
-    def warm(self) -> None:
-        """Answer the golden rows, one by one as a client would ask for them, so that the first client waits for nothing.
-
-        Raises
-        ------
-        BundleError : `serve.bundle-refused` when an answer is not the sealed one
-        """
-        table = self.bundle.golden()
-        expected = np.array(table.column(PROBABILITY).to_pylist(), np.float32)
-        rows = table.select([column.name for column in self.bundle.inputs])
-        found = onnx_door(self.bundle, rows)
-        try:
-            agree({"the sealed golden rows": expected, "this server": found}, case_names(table))
-        except BundleError as exc:
-            fix = "send the bundle again; if it stays so, train again on this machine's versions"
-            raise BundleError("serve.bundle-refused", "the bundle does not answer its golden rows as it was sealed", exc.why, fix) from exc
-
-    def answer(self, asked: Asked, limits: Limits) -> tuple[int, bytes]:
-        """Status and body. 200 when at least one row was answered, else the status of the first row's refusal.
-
-        Raises
-        ------
-        RefusedError : when the request as a whole is refused
-        """
-        rows, scores = self.score(asked, limits)
-        told = self.tell(scores, asked.form)
-        self.keep(asked, rows, scores)
-        return told
-
-    def keep(self, asked: Asked, rows: Rows, scores: Scores) -> None:
-        """Hand the request to the capture, if it is to have it."""
-        if self.capture is None or not asked.kept:
-            return
-        event = Event(
-            event_id=asked.event_id,
-            inference_id=asked.event,
-            at=asked.at,
-            kind=asked.kind,
-            body=bodies.inflate(asked.body, asked.encoding, Limits()) if asked.encoding else asked.body,
-            rows=rows,
-            scores=scores,
-            classes=self.bundle.classes,
-            columns=self.scorer.whole,
-            model=self.writer.model,
-            part=self.part.decode(),
-        )
-        self.capture.take(event)
-
-    def score(self, asked: Asked, limits: Limits) -> tuple[Rows, Scores]:
-        """The rows of a request, and their scores."""
-        body = bodies.inflate(asked.body, asked.encoding, limits)
-        rows = bodies.read(body, asked.kind, self.bundle.inputs, limits, missing=self.missing, header=asked.header)
-        scores = None
-        if isinstance(rows, list) and len(rows) == 1 and isinstance(rows[0], dict) and not asked.explain:
-            scores = self.scorer.one(rows[0])
-        if scores is None:
-            scores = self.scorer.score(rows, asked.explain)
-        return rows, scores
-
-    def tell(self, scores: Scores, form: str) -> tuple[int, bytes]:
-        """Count the rows; status and body."""
-        self.meters.add("rows", len(scores.chosen))
-        if scores.unseen_rows:
-            self.meters.add("rows_unseen", scores.unseen_rows)
-        if scores.refusals:
-            self.meters.add("rows_refused", len(scores.refusals))
-            if len(scores.refusals) == len(scores.chosen):
-                raise scores.refusals[min(scores.refusals)]
-        return 200, self.writer.write(scores, form)
+    champion: str
+    challenger: str | None = None
+    share: float = 0.0
+    shadow: bool = False
 
 
 class Models:
-    """What is in service."""
+    """What is in service: a champion, perhaps a challenger; each is replaced whole, between two requests.
 
-    def __init__(self, champion: Served) -> None:
+    Parameters
+    ----------
+    champion : warmed; shelf : folder whose folders are the bundles `POST /models` may name, None for none
+    state : folder that the workers of one server share, in which the plan is kept
+    """
+
+    def __init__(self, champion: Served, *, shelf: Path | None = None, state: Path | None = None) -> None:
         self.champion = champion
+        self.challenger: Served | None = None
+        self.plan = Plan(champion=champion.bundle.path.name)
+        self.shelf = shelf
+        self.file = None if state is None else state / "plan.json"
+        self._stamp: tuple[int, int] | None = None
+        self._changing = threading.Lock()
 
-    def choose(self, asked: Asked) -> Served:  # noqa: ARG002 - a challenger will take a share
-        """The model that answers."""
-        return self.champion
+    def choose(self, asked: Asked) -> Served:
+        """The model that answers; the same one for the same event id."""
+        if self.challenger is None or self.plan.shadow:
+            return self.champion
+        lot = int(asked.event_id[:8], 16) / 0x100000000
+        return self.challenger if lot < self.plan.share else self.champion
+
+    def shadow(self) -> Served | None:
+        """The challenger that sees what the champion answers."""
+        return self.challenger if self.plan.shadow else None
 
     def facts(self) -> dict[str, tuple[str, str]]:
         """Name and version of each model by its part."""
-        return {"champion": (self.champion.bundle.name, self.champion.bundle.version)}
+        both = {"champion": self.champion, "challenger": self.challenger}
+        return {part: (served.bundle.name, served.bundle.version) for part, served in both.items() if served is not None}
+
+    def change(self, wish: object) -> Plan:
+        """Load, warm and swap by the body of `POST /models`; what is in service stays until the new one has proved itself.
+
+        Raises
+        ------
+        RefusedError : `serve.share-unfit`, `serve.bundle-unknown`, `serve.bundle-refused`
+        """
+        plan = self._planned(wish)
+        with self._changing:
+            self._install(plan)
+            if self.file is not None:
+                write_atomic(self.file, json.dumps(asdict(plan)))
+                self._stamp = _stamp(self.file)
+        return plan
+
+    def follow(self) -> bool:
+        """Take over what another worker was told; whether there was anything. A plan that fails here leaves this worker as it is."""
+        if self.file is None or (stamp := _stamp(self.file)) == self._stamp:
+            return False
+        with self._changing:
+            self._stamp = stamp
+            self._install(Plan(**json.loads(self.file.read_text(encoding="utf-8"))))
+        return True
+
+    def _planned(self, wish: object) -> Plan:
+        known = {"champion", "challenger", "share", "shadow"}
+        if not isinstance(wish, dict) or not wish or not wish.keys() <= known:
+            raise _unfit(f"it must be an object with some of {some(sorted(known))}")
+        now = self.plan
+        champion = wish.get("champion", now.champion)
+        challenger = wish.get("challenger", now.challenger)
+        share, shadow = wish.get("share", now.share), wish.get("shadow", now.shadow)
+        if not isinstance(champion, str) or not isinstance(challenger, str | None):
+            raise _unfit("champion and challenger are names of bundles")
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1 or not isinstance(shadow, bool):
+            raise _unfit("share is a number from 0 to 1, shadow is true or false")
+        if challenger is None:
+            return Plan(champion=champion)
+        return Plan(champion=champion, challenger=challenger, share=float(share), shadow=shadow)
+
+    def _install(self, plan: Plan) -> None:
+        champion = self._open(plan.champion, "champion")
+        challenger = None if plan.challenger is None else self._open(plan.challenger, "challenger")
+        if (champion, challenger) != (self.champion, self.challenger):
+            champion.meters.add("swaps")
+        self.champion, self.challenger, self.plan = champion, challenger, plan
+
+    def _open(self, name: str, part: str) -> Served:
+        """The bundle of that name as it is on the shelf now, warmed; the one in service where it is the same."""
+        now, its_name = (self.champion, self.plan.champion) if part == "champion" else (self.challenger, self.plan.challenger)
+        folder = self._on_shelf(name)
+        if folder is None:
+            if now is not None and its_name == name:
+                return now
+            raise refused("serve.bundle-unknown", "there is no such bundle under --models", f"it is {name[:80]!r}", f"name {self._names()}")
+        try:
+            if now is not None and its_name == name and sealed.read_record(folder)["version"] == now.bundle.version:
+                return now
+            bundle = open_bundle(folder)
+            threads, capture = self.champion.scorer.threads, self.champion.capture
+            served = Served(bundle, self.champion.meters, part=part, threads=threads, capture=capture)
+            served.warm()
+        except FilonError as exc:
+            why = f"{exc.code}: {exc.why}".replace(str(folder), name)
+            what, fix = f"{name!r} was not put in service", "copy it again; the model in service stays"
+            raise refused("serve.bundle-refused", what, why, fix) from exc
+        return served
+
+    def _on_shelf(self, name: str) -> Path | None:
+        """The bundle of a name, out of those that are there: a name is compared, never made a path."""
+        return self._shelved().get(name)
+
+    def _shelved(self) -> dict[str, Path]:
+        return {} if self.shelf is None else {folder.name: folder for folder in self.shelf.iterdir() if (folder / sealed.RECORD).is_file()}
+
+    def _names(self) -> str:
+        return some(sorted(self._shelved())) or "one that is there (now there is none)"
+
+
+def _stamp(file: Path) -> tuple[int, int] | None:
+    try:
+        facts = file.stat()
+    except OSError:
+        return None
+    return facts.st_mtime_ns, facts.st_ino
+
+
+def _unfit(why: str) -> RefusedError:
+    return refused(
+        "serve.share-unfit", "the body is no change of models", why, 'send {"champion": NAME} or {"challenger": NAME, "share": 0.1}'
+    )

@@ -2,8 +2,11 @@
 
 import contextlib
 import os
+import signal
 import socket
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,9 @@ from filon.package.bundle import open_bundle
 from filon.serve.app import App
 from filon.serve.capture import Capture
 from filon.serve.meters import Meters
-from filon.serve.models import Models, Served
+from filon.serve.models import Models
+from filon.serve.problems import RefusedError
+from filon.serve.served import Served
 from filon.serve.settings import ServeSettings
 
 TOKEN = "FILON_TOKEN"
@@ -21,6 +26,8 @@ DRAIN_S = 25
 """SageMaker kills a container 30 s after SIGTERM; what is left is for the capture."""
 
 BACKLOG = 2048
+FOLLOW_S = 0.5
+"""How soon a worker takes over what another one was told by `POST /models`."""
 
 
 def listen(settings: ServeSettings) -> socket.socket:
@@ -60,8 +67,12 @@ def work(
     meters = Meters(None if state is None else state / f"meters-{slot}")
     threads = max(1, (os.cpu_count() or 1) // settings.workers)
     capture = Capture(settings.capture, meters, slot) if settings.capture.place else None
-    models = Models(Served(open_bundle(settings.bundle), meters, threads=threads, capture=capture))
-    models.champion.warm()
+    champion = Served(open_bundle(settings.bundle), meters, threads=threads, capture=capture)
+    champion.warm()
+    models = Models(champion, shelf=Path(settings.models) if settings.models else None, state=state)
+    if state is not None:
+        models.follow()  # what the server was told before this worker began
+        threading.Thread(target=_follow, args=(models, os.getppid()), name="filon-follow", daemon=True).start()
     app = App(models, meters, settings.limits, token=os.environ.get(TOKEN, ""), workers=settings.workers, capture=capture)
     config = uvicorn.Config(
         app,
@@ -81,6 +92,17 @@ def work(
     app.threads.shutdown()
     if capture is not None and (lost := capture.close()):
         log(f"{lost} requests could not be written to the capture: {capture.trouble}")
+
+
+def _follow(models: Models, parent: int) -> None:
+    """Take over what other workers were told; stop when the supervisor is no more."""
+    while os.getppid() == parent:
+        time.sleep(FOLLOW_S)
+        try:
+            models.follow()
+        except (RefusedError, OSError, ValueError) as exc:
+            log(f"this worker keeps its models: {exc.error.why if isinstance(exc, RefusedError) else exc}")
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,8 @@ from tests.unit.package.conftest import rows, sealed
 from filon.package import Bundle
 from filon.serve.app import App
 from filon.serve.meters import Meters
-from filon.serve.models import Models, Served
+from filon.serve.models import Models
+from filon.serve.served import Served
 from filon.serve.settings import Limits
 
 __all__ = ["rows", "sealed"]

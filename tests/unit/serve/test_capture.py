@@ -20,7 +20,8 @@ from filon.serve.app import App
 from filon.serve.bodies import ARROW
 from filon.serve.capture import Capture
 from filon.serve.meters import PLACES, Meters
-from filon.serve.models import Models, Served
+from filon.serve.models import Models
+from filon.serve.served import Served
 from filon.serve.settings import CaptureSettings, Limits
 
 Make = Callable[..., tuple[App, Capture]]

@@ -1,0 +1,157 @@
+"""Several workers on one socket, and a supervisor that puts another one in the place of one that dies."""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from filon import errors
+from filon.errors import BundleError, FilonError
+from filon.serve.capture import KEY
+from filon.serve.server import DRAIN_S, log, work
+from filon.serve.settings import ServeSettings, from_plain
+
+LOOK_S = 0.05
+STOP_S = DRAIN_S + 7
+"""Answers have `DRAIN_S`, the capture a few seconds more; then a worker is killed."""
+
+YOUNG_S = 2.0
+MOST_PAUSE_S = 5.0
+"""A worker that dies young is replaced after a pause that doubles up to this, so that a broken machine is not kept busy."""
+
+
+def run(settings: ServeSettings, bound: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve until SIGTERM or SIGINT: in this process for one worker, in processes of their own for more.
+
+    Raises
+    ------
+    BundleError, SetupError : as `server.work`
+    """
+    if settings.workers == 1:
+        work(settings, bound, ready=ready)
+        return
+    os.environ.setdefault(KEY, secrets.token_hex(32))  # the same value has the same hash, whichever worker keeps it
+    state = Path(tempfile.mkdtemp(prefix="filon-serve-"))
+    try:
+        Supervisor(settings, bound, state).run(ready)
+    finally:
+        shutil.rmtree(state, ignore_errors=True)
+
+
+class Supervisor:
+    """Keeps workers alive. `state` : folder the workers share (meters, the plan of models)."""
+
+    def __init__(self, settings: ServeSettings, bound: socket.socket, state: Path) -> None:
+        self.settings, self.bound, self.state = settings, bound, state
+        self.workers: dict[int, subprocess.Popen[bytes]] = {}
+        self.born: dict[int, float] = {}
+        self.due: dict[int, float] = {}
+        self.pause = dict.fromkeys(range(settings.workers), 0.1)
+        self.stopping = False
+
+    def run(self, ready: Callable[[], None]) -> None:
+        """Start the workers, say when all of them answer, and replace those that die until told to stop."""
+        before = {number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            for slot in range(self.settings.workers):
+                self._start(slot)
+            told = False
+            while not self.stopping:
+                if not told and all(self._ready(slot).exists() for slot in self.workers):
+                    ready()
+                    told = True
+                self._look(told=told)
+                time.sleep(LOOK_S)
+        finally:
+            self._end()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: Any) -> None:  # noqa: ARG002 - a signal handler's words
+        self.stopping = True
+
+    def _ready(self, slot: int) -> Path:
+        return self.state / f"ready-{slot}"
+
+    def _start(self, slot: int) -> None:
+        self._ready(slot).unlink(missing_ok=True)
+        words = {"settings": self.settings.to_plain(), "fd": self.bound.fileno(), "state": str(self.state), "slot": slot}
+        command = [sys.executable, "-m", "filon.serve.workers", json.dumps(words)]
+        self.workers[slot] = subprocess.Popen(command, pass_fds=(self.bound.fileno(),), stdin=subprocess.DEVNULL)
+        self.born[slot] = time.monotonic()
+
+    def _look(self, *, told: bool) -> None:
+        """Replace the dead. Before the first answer, a worker that fails ends it all: the next one would fail too."""
+        for slot, worker in list(self.workers.items()):
+            code = worker.poll()
+            now = time.monotonic()
+            if code is None:
+                continue
+            if slot not in self.due:
+                if self.stopping:
+                    continue
+                if not told:
+                    raise self._failure(slot, code)
+                young = now - self.born[slot] < YOUNG_S
+                self.pause[slot] = min(2 * self.pause[slot], MOST_PAUSE_S) if young else 0.1
+                self.due[slot] = now + (self.pause[slot] if young else 0.0)
+                log(f"worker {slot} ended ({_ending(code)}), another one takes its place")
+            if now >= self.due[slot]:
+                del self.due[slot]
+                self._start(slot)
+
+    def _failure(self, slot: int, code: int) -> FilonError:
+        try:
+            told = json.loads((self.state / f"failed-{slot}").read_text(encoding="utf-8"))
+        except OSError:
+            fix = "look at what it wrote to standard error; try --workers 1"
+            return BundleError("serve.bundle-refused", "a worker ended before it answered", _ending(code), fix)
+        family = getattr(errors, told["family"])
+        failure: FilonError = family(told["code"], told["what"], told["why"], told["fix"])
+        return failure
+
+    def _end(self) -> None:
+        """Let the workers answer what they have begun."""
+        alive = [worker for worker in self.workers.values() if worker.poll() is None]
+        for worker in alive:
+            worker.send_signal(signal.SIGTERM)
+        until = time.monotonic() + STOP_S
+        for worker in alive:
+            try:
+                worker.wait(max(until - time.monotonic(), 0.1))
+            except subprocess.TimeoutExpired:
+                log(f"worker {worker.pid} did not stop in time and was killed")
+                worker.kill()
+                worker.wait()
+
+
+def _ending(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
+
+
+def main(text: str) -> int:
+    """One worker, as the supervisor starts it."""
+    words = json.loads(text)
+    settings, state, slot = from_plain(words["settings"]), Path(words["state"]), words["slot"]
+    try:
+        with socket.socket(fileno=words["fd"]) as bound:
+            work(settings, bound, state=state, slot=slot, ready=(state / f"ready-{slot}").touch)
+    except FilonError as exc:
+        told = {"family": type(exc).__name__, "code": exc.code, "what": exc.what, "why": exc.why, "fix": exc.fix}
+        (state / f"failed-{slot}.{os.getpid()}").write_text(json.dumps(told), encoding="utf-8")
+        (state / f"failed-{slot}.{os.getpid()}").replace(state / f"failed-{slot}")
+        return exc.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,141 @@
+"""Models change while requests come in."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.unit.serve.conftest import GOOD, ask, dumps
+
+from filon.package import Bundle, open_bundle
+from filon.package.sealed import seal
+from filon.serve.app import App
+from filon.serve.capture import Capture
+from filon.serve.meters import Meters
+from filon.serve.models import Models
+from filon.serve.served import Served
+from filon.serve.settings import CaptureSettings, Limits
+
+Make = Callable[..., App]
+
+
+@pytest.fixture
+def shelf(sealed: Callable[..., Bundle], tmp_path: Path) -> Path:
+    """Two good bundles, and one that answers its golden rows wrongly though its seal is whole."""
+    folder = tmp_path / "shelf"
+    shutil.copytree(sealed("xgboost").path, folder / "first")
+    shutil.copytree(sealed("gbt").path, folder / "second")
+    shutil.copytree(sealed("gbt").path, folder / "liar")
+    record = json.loads((folder / "liar" / "bundle.json").read_text(encoding="utf-8"))
+    for name in ("model.ubj", "model.onnx"):
+        shutil.copy(folder / "first" / name, folder / "liar" / name)
+        record["files"][name] = json.loads((folder / "first" / "bundle.json").read_text(encoding="utf-8"))["files"][name]
+    record["seal"] = seal(record)
+    (folder / "liar" / "bundle.json").write_text(json.dumps(record), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def serving(shelf: Path, tmp_path: Path) -> Iterator[Make]:
+    made: list[App] = []
+
+    def build(state: Path | None = None, capture: Capture | None = None, **more: object) -> App:
+        meters = Meters()
+        models = Models(Served(open_bundle(shelf / "first"), meters, threads=1, capture=capture), shelf=shelf, state=state)
+        made.append(App(models, meters, Limits(), capture=capture, **more))
+        return made[-1]
+
+    yield build
+    for app in made:
+        app.threads.shutdown()
+
+
+def probability(app: App) -> dict:
+    return ask(app, "POST", "/invocations", dumps(GOOD)).json["predictions"][0]["probability"]
+
+
+def test_a_new_champion_answers_after_the_swap(serving: Make, shelf: Path) -> None:
+    app = serving()
+    before = probability(app)
+    heard = ask(app, "POST", "/models", b'{"champion": "second"}')
+    assert heard.status == 200
+    assert heard.json["models"]["champion"]["version"] == open_bundle(shelf / "second").version
+    assert tuple(probability(app).values()) == open_bundle(shelf / "second").answer(GOOD).probability
+    assert probability(app) != before
+    assert ask(app, "GET", "/models").json["models"] == heard.json["models"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b'{"champion": "liar"}', 422, "serve.bundle-refused"),
+        (b'{"challenger": "liar", "share": 0.5}', 422, "serve.bundle-refused"),
+        (b'{"champion": "third"}', 404, "serve.bundle-unknown"),
+        (b'{"champion": "../shelf/second"}', 404, "serve.bundle-unknown"),
+        (b'{"champion": "/etc"}', 404, "serve.bundle-unknown"),
+        (b'{"champion": 7}', 400, "serve.share-unfit"),
+        (b'{"challenger": "second", "share": 2}', 400, "serve.share-unfit"),
+        (b'{"challenger": "second", "share": true}', 400, "serve.share-unfit"),
+        (b'{"model": "second"}', 400, "serve.share-unfit"),
+        (b"{}", 400, "serve.share-unfit"),
+        (b"[", 400, "serve.body-unreadable"),
+    ],
+)
+def test_what_cannot_be_put_in_service_leaves_the_old_model(serving: Make, body: bytes, status: int, code: str, shelf: Path) -> None:
+    app = serving()
+    before = probability(app)
+    heard = ask(app, "POST", "/models", body)
+    assert (heard.status, heard.error["code"]) == (status, code)
+    assert str(shelf) not in heard.body.decode()
+    assert probability(app) == before
+
+
+def test_a_damaged_bundle_is_refused(serving: Make, shelf: Path) -> None:
+    (shelf / "second" / "model.onnx").write_bytes(b"x")
+    heard = ask(serving(), "POST", "/models", b'{"champion": "second"}')
+    assert (heard.status, heard.error["code"]) == (422, "serve.bundle-refused")
+    assert "package.damaged" in heard.error["why"]
+
+
+def test_a_challenger_answers_its_share(serving: Make) -> None:
+    app = serving()
+    assert ask(app, "POST", "/models", b'{"challenger": "second", "share": 0.3}').status == 200
+    parts = [ask(app, "POST", "/invocations", dumps(GOOD)).headers["x-filon-part"] for _ in range(300)]
+    assert 50 < parts.count("challenger") < 130
+    ask(app, "POST", "/models", b'{"challenger": null}')
+    assert {ask(app, "POST", "/invocations", dumps(GOOD)).headers["x-filon-part"] for _ in range(20)} == {"champion"}
+
+
+def test_a_shadow_answers_nobody_and_both_are_captured(serving: Make, tmp_path: Path) -> None:
+    capture = Capture(CaptureSettings(place=str(tmp_path / "kept")), Meters())
+    app = serving(capture=capture)
+    ask(app, "POST", "/models", b'{"challenger": "second", "shadow": true}')
+    heard = [ask(app, "POST", "/invocations", dumps(GOOD)) for _ in range(10)]
+    assert {one.headers["x-filon-part"] for one in heard} == {"champion"}
+    app.threads.shutdown()
+    assert capture.close() == 0
+    kept = {part: [] for part in ("champion", "challenger")}
+    for file in (tmp_path / "kept").rglob("*.jsonl"):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            kept[file.relative_to(tmp_path / "kept").parts[1]].append(json.loads(line)["eventMetadata"]["eventId"])
+    assert sorted(kept["champion"]) == sorted(kept["challenger"]) == sorted(one.headers["x-filon-event-id"] for one in heard)
+
+
+def test_other_workers_follow(serving: Make, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    told, other = serving(state), serving(state)
+    assert not other.models.follow()
+    ask(told, "POST", "/models", b'{"champion": "second"}')
+    assert other.models.follow()
+    assert not other.models.follow()
+    assert probability(other) == probability(told)
+    late = serving(state)
+    late.models.follow()
+    assert probability(late) == probability(told)
+
+
+def test_without_a_shelf_no_model_can_be_named(make: Make) -> None:
+    heard = ask(make(), "POST", "/models", b'{"champion": "second"}')
+    assert (heard.status, heard.error["code"]) == (404, "serve.bundle-unknown")
