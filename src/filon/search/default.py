@@ -168,7 +168,7 @@ def _by_parts(ledger: Ledger, plan: FitPlan, tier: Tier, trials: Sequence[Trial]
     chosen = [replace(fixed(trial_of(one), one.rounds), number=ledger.next_number(place)) for place, one in enumerate([*boosted, *others])]
     finals = ledger.run(chosen, plan, hurried=False)
     for crossed_record, final in zip(others, finals[len(boosted) :], strict=True):
-        if not boosted or _lead(crossed_record, boosted[0], ledger.metric) > LEAD:
+        if final.state == "done" and (not boosted or _lead(crossed_record, boosted[0], ledger.metric) > LEAD):
             return ledger.choice(final)
     return _average(ledger, finals[: len(boosted)])
 
@@ -243,7 +243,7 @@ def _enter(ledger: Ledger, members: Sequence[TrialRecord], whole: Fitted) -> Cho
     )
     fitted = replace(whole, trial=trial_of(record), tally=tally, shared=record.shared)
     kept = tuple(Member(trial=trial_of(one), rounds=_grown(ledger, one.rounds)) for one in members)
-    return ledger.choice(ledger.enter(record, fitted), kept)
+    return ledger.choice(ledger.enter(record, fitted), fitted, kept)
 
 
 def _grown(ledger: Ledger, rounds: int) -> int:

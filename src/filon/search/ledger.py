@@ -197,8 +197,8 @@ class Ledger:
             },
         )
 
-    def choice(self, winner: TrialRecord | None = None, members: tuple[Member, ...] = ()) -> Choice:
-        """The winner: the one given, or the best of those that may win.
+    def choice(self, winner: TrialRecord | None = None, fitted: Fitted | None = None, members: tuple[Member, ...] = ()) -> Choice:
+        """The winner: the one given (its model is then the best of its family), or the best of those that may win.
 
         Raises
         ------
@@ -211,7 +211,9 @@ class Ledger:
         chosen = winner or min(firsts, key=lambda record: rank(record, self.metric))
         if chosen.metrics.get(self.metric) is None:
             raise self._undefined()
-        best = {family: fitted for family in self._leaders for _, fitted in self.leaders(family)[:1]}
+        best = {family: first for family in self._leaders for _, first in self.leaders(family)[:1]}
+        if fitted is not None:
+            best[chosen.family] = fitted
         return Choice(
             metric=self.metric, winner=trial_of(chosen), rounds=chosen.rounds, best=best, records=self._in_order(), members=members
         )

@@ -110,6 +110,7 @@ class FakeEngine:
                 continue
             merit = self.merit(trial, plan)
             rounds = int(float(str(trial.settings[COUNTS[trial.family]])))
+            rounds = rounds // 10 if plan.valid and trial.settings.get("early_stopping_rounds") else rounds
             ensemble = Ensemble(
                 family=trial.family,
                 form="linear" if trial.family == "logistic_regression" else "trees",
