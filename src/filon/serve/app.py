@@ -206,7 +206,8 @@ class App:
 
     async def _receive(self, receive: Receive, deadline: float) -> Mapping[str, Any]:
         try:
-            message = await asyncio.wait_for(receive(), max(deadline - time.monotonic(), 0.01))
+            async with asyncio.timeout(max(deadline - time.monotonic(), 0.01)):
+                message = await receive()
         except TimeoutError as exc:
             why = f"it was not there after {self.limits.seconds:g} s"
             raise refused("serve.too-slow", "the body came too slowly", why, "send it over a better line, or in parts") from exc

@@ -8,7 +8,6 @@ import collections
 import datetime as dt
 import hashlib
 import hmac
-import itertools
 import json
 import os
 import random
@@ -82,7 +81,8 @@ class Capture:
         self.key = os.environ.get(KEY, "").encode() or secrets.token_bytes(32)
         self.name = f"{dt.datetime.now(dt.UTC):%H-%M-%S}-{worker}-{os.getpid()}"
         self.waiting: collections.deque[Event] = collections.deque()
-        self.waiting_bytes = 0
+        self.waiting_events = self.waiting_bytes = 0
+        self._counting = threading.Lock()
         self.trouble = ""
         self._wanted = threading.Event()
         self._ending = False
@@ -105,12 +105,16 @@ class Capture:
         return self.settings.share >= 1 or random.random() < self.settings.share
 
     def take(self, event: Event) -> None:
-        """Keep an event; dropped and counted when too many wait."""
+        """Keep an event; dropped and counted when too many wait. Called from any thread, never waits for the disk."""
         size = len(event.body)
-        if len(self.waiting) >= MOST_WAITING or self.waiting_bytes + size > MOST_WAITING_BYTES:
+        with self._counting:
+            full = self.waiting_events >= MOST_WAITING or self.waiting_bytes + size > MOST_WAITING_BYTES
+            if not full:
+                self.waiting_events += 1
+                self.waiting_bytes += size
+        if full:
             self.meters.add("capture_dropped")
             return
-        self.waiting_bytes += size
         self.waiting.append(event)
         self._wanted.set()
 
@@ -119,7 +123,7 @@ class Capture:
         self._ending = True
         self._wanted.set()
         self._thread.join(timeout=STOP_S + 2)
-        lost = len(self.waiting)
+        lost = self.waiting_events
         if lost:
             self.meters.add("capture_dropped", lost)
         return lost
@@ -145,18 +149,20 @@ class Capture:
     def _drain(self) -> bool:
         """Write all that waits, file by file; False when the disk refuses. An event leaves the queue when its line is on the disk."""
         while self.waiting:
-            file, lines, events, size = self._file(self.waiting[0]), [], 0, 0
-            for event in itertools.islice(self.waiting, min(len(self.waiting), AT_ONCE)):
-                if self._file(event) != file:
-                    break
-                lines.append(self._safe_line(event))
-                events, size = events + 1, size + len(event.body)
-            if not self._append(file, [line for line in lines if line]):
+            file = self._file(self.waiting[0])
+            events: list[Event] = []
+            while self.waiting and len(events) < AT_ONCE and self._file(self.waiting[0]) == file:
+                events.append(self.waiting.popleft())  # nobody else takes from this end
+            written = self._append(file, [line for line in map(self._safe_line, events) if line])
+            if not written:
+                self.waiting.extendleft(reversed(events))
+            else:
+                with self._counting:
+                    self.waiting_events -= len(events)
+                    self.waiting_bytes -= sum(len(event.body) for event in events)
+            self.meters.set("capture_waiting", self.waiting_events)
+            if not written:
                 return False
-            for _ in range(events):
-                self.waiting.popleft()
-            self.waiting_bytes -= size
-            self.meters.set("capture_waiting", len(self.waiting))
         return True
 
     def _safe_line(self, event: Event) -> bytes:
@@ -193,7 +199,6 @@ class Capture:
             if not self.trouble:
                 print(f"filon serve: the capture waits: {exc.strerror}", flush=True, file=sys.stderr)
             self.trouble = exc.strerror or str(exc)
-            self.meters.set("capture_waiting", len(self.waiting))
             return False
         self.trouble = ""
         self.meters.add("capture_lines", len(lines))

@@ -100,7 +100,7 @@ class Served:
             at=asked.at,
             kind=asked.kind,
             body=bodies.inflate(asked.body, asked.encoding, Limits()) if asked.encoding else asked.body,
-            rows=rows,
+            rows=rows if self.capture.hidden else [],
             scores=scores,
             classes=self.bundle.classes,
             columns=self.scorer.whole,

@@ -5,8 +5,10 @@ import io
 import json
 import re
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -160,3 +162,24 @@ def test_a_place_that_cannot_be_written_is_said_at_the_start(tmp_path: Path) -> 
     (tmp_path / "file").write_text("")
     with pytest.raises(SetupError, match=r"serve\.capture-unusable"):
         Capture(CaptureSettings(place=str(tmp_path / "file" / "x")), Meters())
+
+
+def test_events_taken_while_others_are_written_are_all_written_once(keeping: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "PAUSE_S", 0.0)
+    app, capture = keeping()
+    kept: list[room.Event] = []
+    monkeypatch.setattr(capture, "take", kept.append)
+    ask(app, "POST", "/invocations", dumps(GOOD))
+    monkeypatch.undo()
+    monkeypatch.setattr(room, "PAUSE_S", 0.0)
+    takers = [
+        threading.Thread(target=lambda start=start: [capture.take(replace(kept[0], event_id=str(start + n))) for n in range(1500)])
+        for start in (0, 1500)
+    ]
+    for taker in takers:
+        taker.start()
+    for taker in takers:
+        taker.join()
+    assert capture.close() == 0
+    assert sorted(int(line["eventMetadata"]["eventId"]) for line in lines(tmp_path)) == list(range(3000))
+    assert (capture.waiting_events, capture.waiting_bytes) == (0, 0)

@@ -1,0 +1,312 @@
+"""The server under load: one row at 200 requests a second, saturated beside `mlflow models serve`, batches, first answer, memory.
+
+    python bench/serve.py                                    all of it, 20 s a measurement
+    python bench/serve.py --small                            a smoke run, 3 s a measurement, without MLflow
+    python bench/serve.py --mlflow .venv-mlflow/bin/python   the Python in which `mlflow models serve` can load an XGBoost model
+    python bench/serve.py --soak 500000                      so many requests: memory, capture lines and answers afterwards
+
+Model: 100 trees of depth 6 over 28 columns, one worker, capture on. The load comes from a process of its own on the same machine
+(keep-alive connections, requests made beforehand), so on two cores client and server take about one core each.
+"""
+
+import argparse
+import asyncio
+import io
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+COLUMNS = [f"f{number:02d}" for number in range(28)]
+ARROW = "application/vnd.apache.arrow.stream"
+LIMITS = {"p50_ms": 1.0, "p99_ms": 5.0, "ratio": 10.0, "arrow": 200_000, "csv": 60_000, "first_s": 1.5, "rss_mib": 250}
+
+
+def table(rows: int) -> pa.Table:
+    draw = np.random.default_rng(5)
+    values = draw.normal(size=(rows, len(COLUMNS)))
+    label = np.where(values[:, :6].sum(axis=1) + draw.normal(size=rows) > 0, "yes", "no")
+    return pa.table({**{name: values[:, place] for place, name in enumerate(COLUMNS)}, "label": label})
+
+
+def seal(folder: Path) -> Path:
+    """A bundle of 100 trees of depth 6."""
+    import filon
+
+    pq.write_table(table(20_000), folder / "rows.parquet")
+    recipe = """name = "load"
+[data]
+source = "rows.parquet"
+label = "label"
+positive = "yes"
+[search]
+[search.xgboost]
+max_depth = [6]
+eta = [0.05]
+num_round = 100
+"""
+    (folder / "filon.toml").write_text(recipe, encoding="utf-8")
+    os.chdir(folder)
+    return Path(filon.train(str(folder / "filon.toml")).path) / "bundle"
+
+
+class Line(asyncio.Protocol):
+    """One keep-alive connection: sends a request, is told when the answer is whole."""
+
+    def __init__(self) -> None:
+        self.seen = b""
+        self.done: asyncio.Future[int] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.done is not None and not self.done.done():
+            self.done.set_exception(exc or ConnectionError("closed"))
+
+    def data_received(self, data: bytes) -> None:
+        self.seen += data
+        end = self.seen.find(b"\r\n\r\n")
+        if end < 0 or self.done is None:
+            return
+        low = self.seen[:end].lower()
+        place = low.find(b"content-length:")
+        length = int(low[place + 15 :].split(b"\r\n", 1)[0])
+        if len(self.seen) >= end + 4 + length:
+            status, self.seen = int(self.seen[9:12]), b""
+            self.done.set_result(status)
+
+    async def ask(self, request: bytes) -> int:
+        self.done = asyncio.get_running_loop().create_future()
+        self.transport.write(request)
+        return await self.done
+
+
+async def closed_loop(port: int, requests: list[bytes], lines: int, seconds: float, most: int) -> tuple[list[float], int]:
+    """As many as it can take; latencies in seconds, and answers that were not 200."""
+    loop = asyncio.get_running_loop()
+    until, taken, bad, asked = time.perf_counter() + seconds, [], 0, 0
+
+    async def one() -> None:
+        nonlocal bad, asked
+        _, line = await loop.create_connection(Line, "127.0.0.1", port)
+        while time.perf_counter() < until and (not most or asked < most):
+            asked += 1
+            began = time.perf_counter()
+            bad += await line.ask(requests[asked % len(requests)]) != 200
+            taken.append(time.perf_counter() - began)
+        line.transport.close()
+
+    await asyncio.gather(*(one() for _ in range(lines)))
+    return taken, bad
+
+
+async def open_loop(port: int, requests: list[bytes], rate: float, seconds: float) -> tuple[list[float], int]:
+    """Requests at their times whatever the answers do; latency counts from the time a request was due."""
+    loop = asyncio.get_running_loop()
+    free: asyncio.Queue[Line] = asyncio.Queue()
+    for _ in range(16):
+        free.put_nowait((await loop.create_connection(Line, "127.0.0.1", port))[1])
+    taken, bad = [], 0
+
+    async def one(due: float, request: bytes) -> None:
+        nonlocal bad
+        line = await free.get()
+        bad += await line.ask(request) != 200
+        taken.append(time.perf_counter() - due)
+        free.put_nowait(line)
+
+    begin, tasks = time.perf_counter(), []
+    for number in range(int(rate * seconds)):
+        due = begin + number / rate
+        if (wait := due - time.perf_counter()) > 0:
+            await asyncio.sleep(wait)
+        tasks.append(asyncio.create_task(one(max(due, begin), requests[number % len(requests)])))
+    await asyncio.gather(*tasks)
+    return taken, bad
+
+
+def load(pipe: object, kind: str, words: tuple) -> None:
+    try:
+        import uvloop
+
+        runner = uvloop.run
+    except ImportError:
+        runner = asyncio.run
+    pipe.send(runner({"closed": closed_loop, "open": open_loop}[kind](*words)))
+
+
+def drive(kind: str, *words: object) -> tuple[np.ndarray, int]:
+    """Load from a process of its own."""
+    here, there = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=load, args=(there, kind, words))
+    process.start()
+    taken, bad = here.recv()
+    process.join()
+    return np.array(taken), bad
+
+
+def requests(path: str, bodies: list[bytes]) -> list[bytes]:
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    return [f"{head}content-length: {len(body)}\r\n\r\n".encode() + body for body in bodies]
+
+
+@contextmanager
+def ours(bundle: Path, capture: Path) -> Iterator[tuple[int, int, float]]:
+    """Port, process id, and seconds from the command to the first answer."""
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "filon", "serve", str(bundle), "--port", "0", "--json", "--capture", str(capture)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        port = urlsplit(json.loads(process.stdout.readline())["result"]["url"]).port
+        row = dict.fromkeys(COLUMNS, 0.5)
+        ask(port, json.dumps(row).encode(), "application/json")
+        yield port, process.pid, time.perf_counter() - began
+        process.send_signal(signal.SIGTERM)
+
+
+@contextmanager
+def theirs(python: str, bundle: Path, folder: Path) -> Iterator[int]:
+    """`mlflow models serve` with the same trees as a model of its XGBoost flavour, one worker."""
+    code = (
+        "import mlflow.xgboost, xgboost, pandas, mlflow.models as m\n"
+        f"b = xgboost.Booster(model_file={str(bundle / 'model.ubj')!r}); b.feature_names = {COLUMNS!r}; b.feature_types = None\n"
+        f"frame = pandas.DataFrame([[0.5] * 28], columns={COLUMNS!r})\n"
+        f"mlflow.xgboost.save_model(b, {str(folder / 'theirs')!r}, signature=m.infer_signature(frame, b.predict(xgboost.DMatrix(frame))))\n"
+    )
+    subprocess.run([python, "-c", code], check=True, capture_output=True)
+    port = 18999
+    words = ["models", "serve", "-m", str(folder / "theirs"), "--env-manager", "local", "-p", str(port), "-w", "1"]
+    environment = {**os.environ, "PATH": f"{Path(python).parent}:{os.environ['PATH']}"}
+    with (folder / "mlflow.log").open("w") as log:
+        process = subprocess.Popen([python, "-m", "mlflow", *words], stdout=log, stderr=log, env=environment, start_new_session=True)
+    try:
+        for _ in range(600):
+            try:
+                urlopen(f"http://127.0.0.1:{port}/ping", timeout=1)
+                break
+            except OSError:
+                time.sleep(0.2)
+        else:
+            raise SystemExit((folder / "mlflow.log").read_text()[-2000:])
+        yield port
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+def ask(port: int, body: bytes, kind: str, accept: str = "application/json") -> bytes:
+    request = Request(f"http://127.0.0.1:{port}/invocations", body, {"content-type": kind, "accept": accept})
+    with urlopen(request, timeout=60) as heard:
+        return heard.read()
+
+
+def batches(port: int, pid: int, times: int) -> dict[str, float]:
+    """Rows a second of 10,000-row bodies: by the clock, and per second of the server's processor time (a core of its own)."""
+    rows = table(10_000).select(COLUMNS)
+    arrow, csv = io.BytesIO(), io.BytesIO()
+    with pa.ipc.new_stream(arrow, rows.schema) as out:
+        out.write_table(rows)
+    pacsv.write_csv(rows, csv, pacsv.WriteOptions(include_header=False))
+    found = {}
+    for name, body, kind, accept in (("arrow", arrow.getvalue(), ARROW, ARROW), ("csv", csv.getvalue(), "text/csv", "text/csv")):
+        ask(port, body, kind, accept)
+        before, began = cpu_s(pid), time.perf_counter()
+        for _ in range(times):
+            ask(port, body, kind, accept)
+        found[f"{name} rows/s"] = times * 10_000 / (time.perf_counter() - began)
+        found[f"{name} rows/core s"] = times * 10_000 / (cpu_s(pid) - before)
+    return found
+
+
+def cpu_s(pid: int) -> float:
+    words = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rss_mib(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS:"))
+
+
+def told(name: str, value: float, limit: float | None = None, *, least: bool = False) -> None:
+    verdict = ""
+    if limit is not None:
+        good = value >= limit if least else value <= limit
+        verdict = f"  ({'at least' if least else 'at most'} {limit:g}: {'ok' if good else 'NOT MET'})"
+    print(f"{name:<52}{value:>12,.2f}{verdict}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--small", action="store_true")
+    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--mlflow", default="")
+    parser.add_argument("--soak", type=int, default=0)
+    parser.add_argument("--bundle", default="")
+    words = parser.parse_args()
+    python = str(Path(words.mlflow).absolute()) if words.mlflow else ""
+    seconds = 3.0 if words.small else words.seconds
+    print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        bundle = Path(words.bundle).resolve() if words.bundle else seal(folder)
+        records = table(512).select(COLUMNS).to_pylist()
+        one = requests("/invocations", [json.dumps(record).encode() for record in records])
+        with ours(bundle, folder / "kept") as (port, pid, first_s):
+            told("first answer, s", first_s, LIMITS["first_s"])
+            told("memory after it, MiB", rss_mib(pid), LIMITS["rss_mib"])
+            taken, bad = drive("open", port, one, 200.0, seconds)
+            told("200 requests/s: p50, ms", 1000 * np.percentile(taken, 50), LIMITS["p50_ms"])
+            told("200 requests/s: p99, ms", 1000 * np.percentile(taken, 99), LIMITS["p99_ms"])
+            told("200 requests/s: refused", bad, 0)
+            if words.soak:
+                soak(port, pid, bundle, one, records, words.soak)
+            before = cpu_s(pid)
+            taken, bad = drive("closed", port, one, 8, seconds, 0)
+            rate = len(taken) / seconds
+            told("saturated, 8 connections: requests/s", rate)
+            told("saturated: requests per second of processor", len(taken) / (cpu_s(pid) - before))
+            told("saturated: p99, ms", 1000 * np.percentile(taken, 99))
+            for what, value in batches(port, pid, 3 if words.small else 20).items():
+                told(f"10,000-row bodies: {what}", value, LIMITS[what.split()[0]] if "core" in what else None, least=True)
+            told("memory at the end, MiB", rss_mib(pid), LIMITS["rss_mib"])
+        kept = sum(1 for file in (folder / "kept").rglob("*.jsonl") for _ in file.open("rb"))
+        print(f"capture lines: {kept:,}")
+        if python:
+            split = [json.dumps({"dataframe_split": {"columns": COLUMNS, "data": [list(row.values())]}}).encode() for row in records]
+            with theirs(python, bundle, folder) as port:
+                taken, _ = drive("closed", port, requests("/invocations", split), 8, seconds, 0)
+            told("mlflow models serve, saturated: requests/s", len(taken) / seconds)
+            told("ratio", rate / (len(taken) / seconds), LIMITS["ratio"], least=True)
+
+
+def soak(port: int, pid: int, bundle: Path, one: list[bytes], records: list[dict], count: int) -> None:
+    """Memory before and after; then every record's answer against the bundle's."""
+    from filon.package import open_bundle
+
+    drive("closed", port, one, 8, 1e9, count // 10)
+    before = rss_mib(pid)
+    _, bad = drive("closed", port, one, 8, 1e9, count - count // 10)
+    told(f"soak of {count:,} requests: memory grew by, %", 100 * (rss_mib(pid) / before - 1), 5)
+    told("soak: refused", bad, 0)
+    heard = json.loads(ask(port, json.dumps(records).encode(), "application/json"))
+    expected = open_bundle(bundle).predict(records).column("probability_yes").to_numpy()
+    told("soak: largest difference", float(np.abs([row["probability"]["yes"] for row in heard["predictions"]] - expected).max()), 1e-6)
+
+
+if __name__ == "__main__":
+    main()
