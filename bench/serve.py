@@ -166,10 +166,20 @@ def requests(path: str, bodies: list[bytes]) -> list[bytes]:
 
 
 @contextmanager
-def ours(bundle: Path, capture: Path) -> Iterator[tuple[int, int, float]]:
+def ours(bundle: Path, capture: Path | None) -> Iterator[tuple[int, int, float]]:
     """Port, process id, and seconds from the command to the first answer."""
     began = time.perf_counter()
-    command = [sys.executable, "-m", "filon", "serve", str(bundle), "--port", "0", "--json", "--capture", str(capture)]
+    command = [
+        sys.executable,
+        "-m",
+        "filon",
+        "serve",
+        str(bundle),
+        "--port",
+        "0",
+        "--json",
+        *(["--capture", str(capture)] if capture else []),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         port = urlsplit(json.loads(process.stdout.readline())["result"]["url"]).port
         row = dict.fromkeys(COLUMNS, 0.5)
@@ -281,9 +291,11 @@ def main() -> None:
             told("saturated, 8 connections: requests/s", rate)
             told("saturated: requests per second of processor", len(taken) / (cpu_s(pid) - before))
             told("saturated: p99, ms", 1000 * np.percentile(taken, 99))
-            for what, value in batches(port, pid, 3 if words.small else 20).items():
-                told(f"10,000-row bodies: {what}", value, LIMITS[what.split()[0]] if "core" in what else None, least=True)
             told("memory at the end, MiB", rss_mib(pid), LIMITS["rss_mib"])
+        with ours(bundle, None) as (port, pid, _):
+            for what, value in batches(port, pid, 3 if words.small else 20).items():
+                told(f"10,000-row bodies, no capture: {what}", value, LIMITS[what.split()[0]] if "core" in what else None, least=True)
+            told("memory after them, MiB", rss_mib(pid), LIMITS["rss_mib"])
         kept = sum(1 for file in (folder / "kept").rglob("*.jsonl") for _ in file.open("rb"))
         print(f"capture lines: {kept:,}")
         if python:

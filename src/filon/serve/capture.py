@@ -35,6 +35,9 @@ PAUSE_S = 0.2
 """Between two writes: many lines a write cost less than many writes."""
 
 AT_ONCE = 1000
+AT_ONCE_BYTES = 4 << 20
+"""Lines joined to one write: bounded, since a batch of many rows is one line."""
+
 RETRY_S = 1.0
 STOP_S = 4.0
 """After the last answer, so long a full disk is tried again: a container has 30 s in all, 25 of them for answers."""
@@ -151,8 +154,10 @@ class Capture:
         while self.waiting:
             file = self._file(self.waiting[0])
             events: list[Event] = []
-            while self.waiting and len(events) < AT_ONCE and self._file(self.waiting[0]) == file:
+            room = AT_ONCE_BYTES
+            while self.waiting and len(events) < AT_ONCE and room > 0 and self._file(self.waiting[0]) == file:
                 events.append(self.waiting.popleft())  # nobody else takes from this end
+                room -= len(events[-1].body)
             written = self._append(file, [line for line in map(self._safe_line, events) if line])
             if not written:
                 self.waiting.extendleft(reversed(events))
