@@ -13,6 +13,9 @@ _UPDATERS = ("grow_quantile_histmaker", "grow_quantile_histmaker,prune")
 """Taken in turn: with another chain of updaters XGBoost draws its column sampler anew from the seed, in a tenth of the time that a new
 booster takes. The pruner has nothing to do (gamma is 0)."""
 
+DRAW_ROWS = 1 << 20
+"""Rows drawn at a time."""
+
 Grown = list[list[dict[str, Any]]]
 """By tree of the forest its trees (one for two classes, else one per class), with class shares in the leaves."""
 
@@ -49,14 +52,13 @@ def grow(
     """
     import xgboost
 
-    label, weight = matrix.get_label().astype(np.int64), matrix.get_weight()
-    often = rate * (weight / weight.mean(dtype=np.float64) if weight.size else np.ones(len(label)))
+    label, often = matrix.get_label().astype(np.int16), _often(rate, matrix)
     booster = xgboost.Booster({**params, "updater": _UPDATERS[0], "validate_parameters": False}, [matrix])
     outputs = range(1, 2) if classes == 2 else range(classes)
     done, grown = 0, 0
     for number in numbers:
         key = (int(str(params["seed"])), number)
-        drawn = np.random.default_rng(key).poisson(often).astype(np.float32)
+        drawn = _draw(key, often)
         for output in outputs:  # many classes: a tree each, on the same draw
             booster.set_param({"seed": _seed((*key, output)), "max_depth": depth_of(number), "updater": _UPDATERS[done % 2]})
             booster.boost(matrix, done, grad=np.where(label == output, -drawn, np.float32(0)), hess=drawn)
@@ -69,6 +71,24 @@ def grow(
             break
     flat = ubjson.read(bytes(booster.save_raw("ubj")))["learner"]["gradient_booster"]["model"]["trees"]
     return [flat[tree * len(outputs) : (tree + 1) * len(outputs)] for tree in range(grown)]
+
+
+def _often(rate: float, matrix: Any) -> np.ndarray:
+    """How often each row is drawn on average: (rows,) float32, their mean is `rate`."""
+    weight: np.ndarray = matrix.get_weight()
+    if not weight.size:
+        return np.full(matrix.num_row(), rate, dtype=np.float32)
+    weight *= np.float32(rate / weight.mean(dtype=np.float64))
+    return weight
+
+
+def _draw(key: tuple[int, int], often: np.ndarray) -> np.ndarray:
+    """How often each row is drawn for one tree: (rows,) float32. In parts, since numpy's draws are eight bytes each."""
+    random, drawn = np.random.default_rng(key), np.empty_like(often)
+    for start in range(0, len(often), DRAW_ROWS):
+        part = slice(start, start + DRAW_ROWS)
+        drawn[part] = random.poisson(often[part])
+    return drawn
 
 
 def blank(params: dict[str, object], matrix: Any, classes: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tests.unit.engines.trainer.memory_rows import MemoryRows, encoding_of, fit_one, some_rows, trial
 
+from filon.engines.trainer import forest
 from filon.trees import gain, predict, prefix, ubjson
 
 
@@ -95,3 +96,22 @@ def test_a_forest_ranks_no_worse_than_scikit_learns_at_the_same_settings(
         answers = other.fit(x[half], label[half]).predict_proba(x[~half])
         theirs.append(roc_auc_score(label[~half], answers[:, 1]))
     assert np.mean(ours) >= np.mean(theirs) - 0.005
+
+
+def test_rows_are_drawn_the_same_in_parts_or_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = some_rows(class_weights=(0.6, 2.5))
+    whole = fit_one(rows, trial(1, "random_forest", numTrees=4, maxDepth=4)).ensemble
+    monkeypatch.setattr(forest, "DRAW_ROWS", 37)
+    assert fit_one(rows, trial(1, "random_forest", numTrees=4, maxDepth=4)).ensemble == whole
+
+
+def test_a_row_of_weight_nothing_is_never_drawn() -> None:
+    rows = some_rows(400)
+    label = rows.label.copy()
+    label[::2] = 1 - label[::2]  # every other row lies, and does not count
+    weight = np.where(np.arange(400) % 2 == 0, 0.0, 1.0)
+    liars = MemoryRows(**{**vars(rows), "label": label, "weight": weight})
+    model = fit_one(liars, trial(1, "random_forest", numTrees=40, maxDepth=8)).ensemble
+    assert model is not None
+    answers = predict(model, rows.x)[:, 1] > 0.5
+    assert np.mean(answers[1::2] == rows.label[1::2]) > 0.95
