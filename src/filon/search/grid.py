@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from filon.engines.base import FitPlan, Folds, Trial, Value
 from filon.search.settings import FAMILIES, FamilyName, SearchSettings
@@ -110,14 +110,3 @@ def fingerprint(content: object) -> str:
     """SHA-256 of the content as JSON, in hex."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=list)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def counted(trials: Sequence[Trial], features: int, categories: int) -> int:
-    """Fits that differ, once equal effective settings and prefixes of the longest are shared."""
-    distinct = set()
-    for candidate in trials:
-        acts = effective(family_of(candidate), candidate.settings, features, categories)
-        for name in PARTS.get(candidate.family, (COUNTS[candidate.family],)):
-            acts.pop(name, None)
-        distinct.add(fingerprint([candidate.family, acts]))
-    return len(distinct)

@@ -140,3 +140,17 @@ def test_every_size_of_table_has_something_to_try(rows: int, features: int, kind
 def test_larger_tables_are_given_no_more_trials() -> None:
     trials = [len(tier.tried) * max(1, tier.parts) for tier in TIERS]
     assert trials == sorted(trials, reverse=True)
+
+
+def test_when_the_time_is_up_the_best_found_until_then_is_still_fitted_and_wins() -> None:
+    class Slow(FakeEngine):
+        def fit(self, folds: Any, trials: Any, plan: FitPlan) -> Any:
+            for fitted in super().fit(folds, trials, plan):
+                if plan.deadline_s is not None and len(self.fitted) > 25:
+                    return
+                yield fitted
+
+    choice = run(Slow(), FakeFolds(train_rows=1000), {"budget": {"minutes": 1}})
+    assert [record.state for record in choice.records if record.parts] == ["done"] * 4 + ["skipped"] * 7
+    assert len(choice.members) == 4
+    assert choice.best["xgboost"].ensemble is not None
