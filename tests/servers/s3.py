@@ -106,7 +106,15 @@ def s3_server(folder: Path) -> Iterator[S3]:
     }
     (folder / "identities.json").write_text(json.dumps({"identities": [owner, other]}))
     words = [f"-{name.replace('.grpc', '')}.port{'.grpc' * name.endswith('.grpc')}={port}" for name, port in ports.items()]
-    words += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.volumeSizeLimitMB=64", "-volume.max=50", "-master.telemetry=false"]
+    words += [
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        "-s3.port.lance=0",
+        "-s3.port.iceberg=0",
+        "-master.volumeSizeLimitMB=64",
+        "-volume.max=50",
+        "-master.telemetry=false",
+    ]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [program, "server", f"-dir={folder}", "-s3", f"-s3.config={folder / 'identities.json'}", *words],
