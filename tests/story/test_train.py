@@ -127,7 +127,7 @@ def stop_at(folder: Path, stage: str, how: signal.Signals) -> int:
         if json.loads(line).get("event", {}).get("stage") == stage:
             os.kill(process.pid, how)
             break
-    process.stdout.close()
+    process.stdout.read()  # what it says as it ends: a closed pipe would be an error of its own
     return process.wait(60)
 
 
