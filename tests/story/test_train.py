@@ -127,8 +127,8 @@ def stop_at(folder: Path, stage: str, how: signal.Signals) -> int:
         if json.loads(line).get("event", {}).get("stage") == stage:
             os.kill(process.pid, how)
             break
-    process.stdout.read()  # what it says as it ends: a closed pipe would be an error of its own
-    return process.wait(60)
+    process.communicate(timeout=60)  # what it says as it ends: a closed pipe would be an error of its own
+    return process.returncode
 
 
 def test_resume_without_anything_to_resume_is_told(filon, bank):
