@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from filon.engines.base import FitPlan, Fitted, LabelPlan, Profile, Sink, Source, SplitPlan, Trial, Written
 from filon.engines.embedded.folds import EmbeddedFold, EmbeddedFolds
+from filon.engines.embedded.memory import give_back
 from filon.engines.embedded.scoring import ScoredTable
 from filon.engines.tally import Tally
 from filon.errors import SetupError
@@ -98,6 +99,7 @@ class EmbeddedEngine:
         valid = folds.fold("valid") if plan.valid else None
         if plan.part is not None:
             train, valid = train.parted(*plan.part, folds.plan)
+        give_back()
         scratch = str(self._new_folder("fit"))
         yield from fit(train, valid, trials, plan, threads=self.threads, memory_mib=self.memory_mib, scratch=scratch, listen=self.listen)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -151,11 +152,12 @@ def _one(file: FoldFile, x: bool) -> Iterator[Rows]:
 
 def _merged(files: Sequence[FoldFile], x: bool) -> Iterator[Rows]:
     """Blocks of several folds in one canonical order: group by group of hash parts, which are the same in each fold."""
-    starts = [0] * len(files)
-    most = block_rows(files[0].features)
+    starts, width = [0] * len(files), files[0].features
+    most = block_rows(width)
+    largest = max(sum(ends) - sum(before) for before, ends in pairwise([tuple(starts), *zip(*(file.ends for file in files), strict=True)]))
+    buffer = np.empty((largest if x else 0, width), np.float32)
+    gathered = np.empty((most if x else 0, width), np.float32)
     for ends in zip(*(file.ends for file in files), strict=True):
-        sizes = [end - start for start, end in zip(starts, ends, strict=True)]
-        buffer = np.empty((sum(sizes) if x else 0, files[0].features), np.float32)
         blocks, filled = [], 0
         for file, start, end in zip(files, starts, ends, strict=True):
             blocks.append(_read(file, start, end, buffer[filled:], x))
@@ -164,13 +166,15 @@ def _merged(files: Sequence[FoldFile], x: bool) -> Iterator[Rows]:
         weight = None if blocks[0].weight is None else np.concatenate([block.weight for block in blocks if block.weight is not None])
         hashes, labels, members = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("hash", "label", "member"))
         order, _ = canonical(hashes, labels, weight)
-        whole = Rows(x=buffer, label=labels, hash=hashes, member=members, weight=weight)
         for begin in range(0, len(order), most):
             chosen = order[begin : begin + most]
-            if x:
-                yield whole.some(chosen)
-            else:
-                yield Rows(x=buffer, label=labels[chosen], hash=hashes[chosen], member=members[chosen], weight=weight)
+            yield Rows(
+                x=np.take(buffer, chosen, axis=0, out=gathered[: len(chosen)], mode="clip") if x else gathered,
+                label=labels[chosen],
+                hash=hashes[chosen],
+                member=members[chosen],
+                weight=None if weight is None else weight[chosen],
+            )
 
 
 def _read(file: FoldFile, start: int, stop: int, buffer: np.ndarray, x: bool) -> Rows:
