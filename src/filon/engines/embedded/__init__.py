@@ -22,6 +22,9 @@ from filon.trees import Ensemble
 READER_MIB = 2048
 """Most that DuckDB may hold while it streams a table; what needs more goes to scratch."""
 
+BASE_MIB = 512
+"""Resident memory of the process beside the trainer's matrix: libraries, readers' and blocks' buffers."""
+
 
 class EmbeddedEngine:
     """Everything an engine does, within this process (see `engines.base.Engine`); scratch files live in a folder of its own."""
@@ -101,7 +104,8 @@ class EmbeddedEngine:
             train, valid = train.parted(*plan.part, folds.plan)
         give_back()
         scratch = str(self._new_folder("fit"))
-        yield from fit(train, valid, trials, plan, threads=self.threads, memory_mib=self.memory_mib, scratch=scratch, listen=self.listen)
+        room = max(BASE_MIB, self.memory_mib - BASE_MIB) if self.memory_mib else 0
+        yield from fit(train, valid, trials, plan, threads=self.threads, memory_mib=room, scratch=scratch, listen=self.listen)
 
     def score(self, rows: Any, ensemble: Ensemble, encoding: Encoding, threshold: float | None = None) -> ScoredTable:
         """Lazy scores of a table or a fold."""
