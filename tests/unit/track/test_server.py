@@ -135,7 +135,8 @@ def test_the_page_opens_on_a_local_database(new_run: NewRun, mlflow_server: Serv
     run.end()
     port = servers.free_port()
     words = [mlflow_server.python, "-c", OPEN, str(run.path.parents[1]), str(port)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path) as page:
+    said = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(words, cwd=tmp_path, preexec_fn=hears_ctrl_c, **said) as page:
         assert page.stdout is not None
         heard = []
         for line in page.stdout:
@@ -146,8 +147,16 @@ def test_the_page_opens_on_a_local_database(new_run: NewRun, mlflow_server: Serv
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as found:
             assert b"MLflow" in found.read()
         page.send_signal(signal.SIGINT)
-        assert page.wait(30) == 0
+        try:
+            assert page.wait(30) == 0
+        finally:
+            page.kill()
     assert read_state(run.path)["state"] == "sent"
+
+
+def hears_ctrl_c() -> None:
+    """A process that a script put into the background ignores SIGINT, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 OPEN = """
