@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filon.engines.settings import SparkSettings
 from filon.errors import RecipeError, SetupError
 from filon.events import Event, Listen, silence
 from filon.files import write_atomic
@@ -152,7 +153,7 @@ def train(
     if file.recipe.track.enabled:
         track.start(folder.path)
     try:
-        with _engine(engine, folder.work, threads, memory_mib, listen) as computing:
+        with _engine(engine, folder.work, threads, memory_mib, listen, file.recipe.places.spark) as computing:
             bundle = pipeline.run(pipeline.Story(file=file, folder=folder, engine=computing, listen=listen))
     except BaseException as exc:
         with suppress(SetupError):  # on a full disk the manifest keeps saying "running": --resume takes it up all the same
@@ -180,7 +181,7 @@ def check(
     from filon.read import read
 
     file = _recipe(recipe, sets)
-    with _scratch() as scratch, _engine(engine, scratch, threads, memory_mib, listen) as computing:
+    with _scratch() as scratch, _engine(engine, scratch, threads, memory_mib, listen, file.recipe.places.spark) as computing:
         table = computing.read(read(file.recipe.data, file.base, listen))
         checked = pipeline.look(file, table, computing, listen)
     effective = file.recipe
@@ -205,6 +206,7 @@ def evaluate(
     engine: str = "embedded",
     threads: int | None = None,
     memory_mib: int | None = None,
+    spark: SparkSettings | None = None,
     listen: Listen = silence,
 ) -> Evaluation:
     """Examine a bundle on a labelled table and write its report.
@@ -217,7 +219,7 @@ def evaluate(
     from filon import scoring
 
     opened = load(bundle)
-    with _scratch() as scratch, _engine(engine, scratch, threads, memory_mib, listen) as computing:
+    with _scratch() as scratch, _engine(engine, scratch, threads, memory_mib, listen, spark) as computing:
         path, metrics, headlines = scoring.evaluate(opened, data, Path(out) if out else None, lang, computing, listen)
     return Evaluation(path=path, metrics=metrics, headlines=tuple(headlines))
 
@@ -232,6 +234,7 @@ def predict(
     engine: str = "embedded",
     threads: int | None = None,
     memory_mib: int | None = None,
+    spark: SparkSettings | None = None,
     listen: Listen = silence,
 ) -> Written:
     """Score a table; rows in = scored + rejected.
@@ -245,7 +248,7 @@ def predict(
     from filon import scoring
 
     opened = load(bundle)
-    with _scratch() as scratch, _engine(engine, scratch, threads, memory_mib, listen) as computing:
+    with _scratch() as scratch, _engine(engine, scratch, threads, memory_mib, listen, spark) as computing:
         return scoring.predict(opened, data, out, tuple(keep), str(rejects) if rejects else "", computing, listen)
 
 
@@ -339,10 +342,16 @@ def _new_run(root: Path, file: RecipeFile, engine: str) -> RunFolder:
 
 
 @contextmanager
-def _engine(name: str, scratch: Path, threads: int | None, memory_mib: int | None, listen: Listen) -> Iterator[Engine]:
+def _engine(
+    name: str, scratch: Path, threads: int | None, memory_mib: int | None, listen: Listen, spark: SparkSettings | None = None
+) -> Iterator[Engine]:
     from filon.engines import open_engine
 
-    with open_engine(name, scratch=_scratch_root(scratch), threads=threads or 0, memory_mib=memory_mib or 0, listen=listen) as computing:
+    root = _scratch_root(scratch)
+    opened = open_engine(
+        name, scratch=root, threads=threads or 0, memory_mib=memory_mib or 0, spark=spark or SparkSettings(), listen=listen
+    )
+    with opened as computing:
         yield computing
 
 

@@ -70,6 +70,7 @@ Code = Literal[
     "package.not-writable",
     "package.onnx-too-large",
     "package.too-new",
+    "places.unknown",
     "predict.keep-unknown",
     "predict.out-unknown",
     "read.binary",

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 from filon.check.settings import CheckSettings
 from filon.errors import RecipeError, some
 from filon.evaluate.settings import EvaluateSettings
+from filon.places.settings import PlacesSettings
 from filon.read.settings import DataSettings
 from filon.search.settings import SearchSettings
 from filon.settings import Settings
@@ -33,7 +34,7 @@ class Recipe(Settings):
     search: SearchSettings = SearchSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     track: TrackSettings = TrackSettings()
-    places: dict[str, dict[str, Any]] = Field(default_factory=dict, description="one table per place, used with --on")
+    places: PlacesSettings = PlacesSettings()
 
     @field_validator("name")
     @classmethod

@@ -36,7 +36,7 @@ def test_the_example_of_the_design_is_understood(tmp_path):
     assert recipe.data.columns == {"day": "category"}
     assert recipe.search.random_forest is not None
     assert recipe.search.random_forest.numTrees == (200, 400, 600)
-    assert recipe.places["emr"]["region"] == "us-east-1"
+    assert recipe.places.emr.region == "us-east-1"
 
 
 @pytest.mark.parametrize(

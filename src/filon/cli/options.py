@@ -33,4 +33,6 @@ def engine_options(function: Command) -> Command:
         help="Memory to stay within (default: half of what is free).",
     )(function)
     function = click.option("--threads", type=click.IntRange(min=1), default=None, help="Cores to use (default: all).")(function)
-    return click.option("--engine", type=click.Choice(["embedded"]), default="embedded", show_default=True, help="What computes.")(function)
+    return click.option("--engine", type=click.Choice(["embedded", "spark"]), default="embedded", show_default=True, help="What computes.")(
+        function
+    )

@@ -1,0 +1,93 @@
+"""The Spark engine: one module a step, each imported when it is asked for."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filon.events import Listen, silence
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from filon.engines.base import FitPlan, Fitted, LabelPlan, Profile, Sink, Source, SplitPlan, Trial, Written
+    from filon.engines.settings import SparkSettings
+    from filon.engines.spark.folds import SparkFolds
+    from filon.engines.spark.reader import SparkTable
+    from filon.engines.spark.scoring import SparkScored
+    from filon.engines.tally import Tally
+    from filon.rows.encode import Encoding
+    from filon.trees import Ensemble
+
+
+class SparkEngine:
+    """Everything an engine does, on a Spark session (see `engines.base.Engine`)."""
+
+    name = "spark"
+
+    def __init__(self, *, scratch: Path, settings: SparkSettings, threads: int = 0, memory_mib: int = 0, listen: Listen = silence) -> None:
+        from filon.engines.spark.session import Session
+
+        self.listen, self.settings = listen, settings
+        scratch.mkdir(parents=True, exist_ok=True)
+        self.folder = Path(tempfile.mkdtemp(prefix="filon-", dir=scratch))
+        self.session = Session(settings, self.folder, threads=threads, memory_mib=memory_mib, listen=listen)
+
+    def __enter__(self) -> SparkEngine:
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self.session.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def read(self, source: Source) -> SparkTable:
+        """A lazy handle on the source's rows."""
+        from filon.engines.spark.reader import open_table
+
+        return open_table(self.session, source, self.listen)
+
+    def profile(self, table: SparkTable, label: LabelPlan) -> Profile:
+        """Everything `check` wants to know."""
+        from filon.engines.spark.profile import profile
+
+        return profile(table, label, self.listen)
+
+    def split(self, table: SparkTable, plan: SplitPlan) -> SparkFolds:
+        """Fold by hash, learn the encoding, keep the encoded rows on the cluster."""
+        from filon.engines.spark.folding import split
+
+        test = None if plan.test_source is None else self.read(plan.test_source)
+        return split(table, plan, test, self.listen)
+
+    def fit(self, folds: SparkFolds, trials: Sequence[Trial], plan: FitPlan) -> Iterator[Fitted]:
+        """Trials side by side in tasks, or each over the cluster."""
+        from filon.engines.spark.fitting import fit
+
+        yield from fit(self.session, folds, trials, plan, self.settings.strategy, self.listen)
+
+    def score(self, rows: Any, ensemble: Ensemble, encoding: Encoding, threshold: float | None = None) -> SparkScored:
+        """Lazy scores of a table or a fold."""
+        from filon.engines.spark.scoring import score
+
+        return score(rows, ensemble, encoding, threshold)
+
+    def tally(self, scored: SparkScored, by: Sequence[str] = ()) -> Mapping[tuple[str, ...], Tally]:
+        """Counts of label by score, of the whole and of slices."""
+        from filon.engines.spark.tallying import tally
+
+        return tally(scored, by, self.listen)
+
+    def write(self, scored: SparkScored, sink: Sink) -> Written:
+        """Write beside, then commit once."""
+        from filon.engines.spark.writing import write
+
+        return write(scored, sink, self.listen)
+
+    def sample(self, rows: Any, most: int, per_class: int = 0) -> pa.Table:
+        """Rows with the lowest hashes."""
+        from filon.engines.spark.sampling import sample
+
+        return sample(rows, most, per_class)

@@ -1,0 +1,1 @@
+"""AWS EMR: clusters that run our command line on Spark."""
