@@ -1,6 +1,8 @@
 """What a recipe says about EMR: the table `[places.emr]`."""
 
-from pydantic import Field
+from typing import Literal
+
+from pydantic import Field, field_validator
 
 from filon.settings import Settings
 
@@ -10,3 +12,35 @@ class EmrSettings(Settings):
 
     region: str = Field("", description="AWS region; empty: by the AWS environment variables and profiles")
     bucket: str = Field("", description="s3://bucket/prefix that code, data, models and results go to")
+    cluster_id: str = Field("", description='a running cluster ("j-..."); empty: a cluster is made for the job, and ended after it')
+    release: str = Field("emr-7.13.0", description="version lane of the cluster that is made")
+    primary_type: str = Field("m5.xlarge", description="instance type of the primary node")
+    primary_disk_gib: int = Field(64, ge=15, description="disk of the primary node, in GiB")
+    core_type: str = Field("m5.2xlarge", description="instance type of the core nodes; executors are sized by it")
+    core_count: int = Field(2, ge=1, description="core nodes")
+    core_disk_gib: int = Field(128, ge=15, description="size of each of a core node's two disks, in GiB")
+    task_type: str = Field("", description="instance type of the task nodes; empty: that of the core nodes")
+    task_count: int = Field(0, ge=0, description="task nodes")
+    task_spot: bool = Field(True, description="task nodes on the spot market")
+    subnet: str = Field("", description='subnet of the cluster that is made ("subnet-..."); empty: the account\'s default')
+    service_role: str = Field("EMR_DefaultRole", description="role of the EMR service")
+    instance_profile: str = Field("EMR_EC2_DefaultRole", description="instance profile of the nodes: what the job may do")
+    log_uri: str = Field("", description="where EMR writes logs; empty: logs/ under the bucket")
+    idle_minutes: int = Field(60, ge=1, le=10080, description="a cluster that is made ends after so many idle minutes, whatever happens")
+    executor_memory_mib: int = Field(0, ge=0, description="memory of an executor's container, in MiB; 0: by the instance type")
+    executor_cores: int = Field(0, ge=0, description="cores of an executor; 0: all of its node")
+    conf: dict[str, str] = Field(
+        default_factory=dict, description='Spark properties that win over ours, e.g. "spark.executor.memory" = "8g"'
+    )
+    archive: str = Field("", description="environment made by `filon package-env`: a local file or an s3:// URI; empty: it is built")
+    dynamic_allocation: Literal["auto", "on", "off"] = Field(
+        "auto", description="auto: off when trials may be fitted over the cluster (a barrier stage needs all its slots at once)"
+    )
+    tags: dict[str, str] = Field(default_factory=dict, description="further tags of what is made")
+
+    @field_validator("bucket", "log_uri")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        if value and not value.startswith("s3://"):
+            raise ValueError("an address in S3 starts with s3://")
+        return value.rstrip("/")
