@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from filon.api import evaluate as evaluate
     from filon.api import load as load
     from filon.api import predict as predict
+    from filon.api import submit as submit
     from filon.api import train as train
     from filon.errors import FilonError as FilonError
 
-__all__ = ["FilonError", "__version__", "check", "evaluate", "load", "predict", "train"]
+__all__ = ["FilonError", "__version__", "check", "evaluate", "load", "predict", "submit", "train"]
 
 
 def __getattr__(name: str) -> object:

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from filon.errors import RecipeError, SetupError
 from filon.events import Event, Listen, silence
 from filon.files import write_atomic
 from filon.recipe import RecipeFile, load_recipe, recipe_from, to_toml
+from filon.remote import submit
 from filon.runs import RunFolder, create_run, list_runs, read_json, resume_run
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def train(
     engine: str = "embedded",
     runs: str | Path | None = None,
     resume: bool = False,
+    base: str | Path | None = None,
     threads: int | None = None,
     memory_mib: int | None = None,
     listen: Listen = silence,
@@ -133,6 +135,7 @@ def train(
     sets : overrides, e.g. ["search.metric=areaUnderROC"]
     runs : where runs are kept; `runs/` beside the recipe when left out
     resume : go on with the newest unfinished run of this very recipe
+    base : where relative paths of the recipe start; its own folder when left out
     memory_mib : resident memory to stay within, in MiB
 
     Returns
@@ -148,6 +151,7 @@ def train(
     from filon import pipeline, track
 
     file = _recipe(recipe, sets)
+    file = file if base is None else replace(file, base=Path(base).absolute())
     root = Path(runs) if runs is not None else file.base / "runs"
     folder = resume_run(root, file.recipe.name, file.fingerprint) if resume else _new_run(root, file, engine)
     if file.recipe.track.enabled:
@@ -389,4 +393,4 @@ def _told(exc: BaseException) -> dict[str, str]:
     return {"code": str(code), "what": str(getattr(exc, "what", exc))[:500]}
 
 
-__all__ = ["Evaluation", "Event", "Looked", "Made", "Run", "check", "evaluate", "init", "load", "predict", "run_rows", "train"]
+__all__ = ["Evaluation", "Event", "Looked", "Made", "Run", "check", "evaluate", "init", "load", "predict", "run_rows", "submit", "train"]

@@ -7,7 +7,7 @@ import pytest
 
 import filon
 
-FUNCTIONS = ("check", "evaluate", "load", "predict", "train")
+FUNCTIONS = ("check", "evaluate", "load", "predict", "submit", "train")
 
 
 @pytest.mark.parametrize("before", ["", "import filon.check, filon.evaluate, filon.pipeline", "import filon.api"])

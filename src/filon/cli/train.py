@@ -10,6 +10,7 @@ from filon.cli.options import engine_options, recipe_options, shared
 if TYPE_CHECKING:
     from filon.api import Run
     from filon.cli.terminal import Terminal
+    from filon.remote import Submitted
 
 
 @click.command("train")
@@ -18,6 +19,19 @@ if TYPE_CHECKING:
 @click.option(
     "--runs", type=click.Path(path_type=Path, file_okay=False), default=None, help="Where runs are kept (default: runs/ beside the recipe)."
 )
+@click.option(
+    "--base", type=click.Path(path_type=Path, file_okay=False), default=None, help="Where relative paths of the recipe start (its folder)."
+)
+@click.option("--on", "place", metavar="PLACE", default=None, help="Run it there, by the recipe's table [places.PLACE]: spark, emr.")
+@click.option("--wait/--no-wait", default=None, help="With --on: stay until the job has ended (always where it lives by this process).")
+@click.option(
+    "--evaluate",
+    is_flag=False,
+    flag_value="",
+    default=None,
+    metavar="DATA",
+    help="With --on: afterwards examine the bundle on this labelled table.",
+)
 @engine_options
 @shared
 def command(
@@ -25,6 +39,10 @@ def command(
     sets: tuple[str, ...],
     resume: bool,
     runs: Path | None,
+    base: Path | None,
+    place: str | None,
+    wait: bool | None,
+    evaluate: str | None,
     engine: str,
     threads: int | None,
     memory_mib: int | None,
@@ -35,13 +53,45 @@ def command(
     \b
     Example:
       filon train filon.toml --set search.metric=areaUnderROC
+      filon train filon.toml --on spark
     """
-    from filon.api import train
     from filon.cli.terminal import Terminal
 
     terminal = Terminal(as_json)
-    run = train(recipe, sets=sets, engine=engine, runs=runs, resume=resume, threads=threads, memory_mib=memory_mib, listen=terminal)
+    if place is not None:
+        from filon.api import submit
+
+        size = [*(["--threads", str(threads)] if threads else []), *(["--memory", str(memory_mib)] if memory_mib else [])]
+        sent = submit(recipe, on=place, sets=sets, runs=runs, wait=wait, evaluate=evaluate, resume=resume, options=size, listen=terminal)
+        return tell_sent(terminal, sent)
+    if wait is not None or evaluate is not None:
+        raise click.UsageError("--wait and --evaluate go with --on; here, `filon evaluate` examines a bundle")
+    from filon.api import train
+
+    run = train(
+        recipe, sets=sets, engine=engine, runs=runs, resume=resume, base=base, threads=threads, memory_mib=memory_mib, listen=terminal
+    )
     return tell_run(terminal, run)
+
+
+def tell_sent(terminal: "Terminal", sent: "Submitted") -> int:
+    """What a place has done, or has taken: its run as `tell_run` says it where it is on this disk."""
+    from filon.api import Run
+    from filon.runs import read_manifest
+
+    handle = sent.train
+    manifest = read_manifest(Path(handle.out)) if handle.out and "://" not in handle.out else None
+    if manifest is not None:
+        code = tell_run(terminal, Run(Path(handle.out), manifest))
+    else:
+        code = 0
+        terminal.say(f"  {handle.state:<8} {handle.id} on {handle.place}", bold=True)
+        for name, text in [("out", handle.out), *handle.facts.items()]:
+            terminal.say(f"  {name:<8} {text}")
+        terminal.result({"place": handle.place, "id": handle.id, "state": handle.state, "out": handle.out, "facts": handle.facts})
+    if sent.evaluation is not None:
+        terminal.say(f"  {'examined' if sent.evaluation.state == 'done' else 'to examine':<8} {sent.evaluation.out}")
+    return code
 
 
 def tell_run(terminal: "Terminal", run: "Run") -> int:

@@ -6,7 +6,7 @@ from filon.places.settings import PlacesSettings
 
 __all__ = ["PLACES", "Handle", "Job", "PlacesSettings", "RunsJobs", "open_place"]
 
-PLACES: tuple[str, ...] = ()
+PLACES: tuple[str, ...] = ("spark",)
 """names for --on, in the order of the help"""
 
 
@@ -22,5 +22,8 @@ def open_place(name: str, settings: PlacesSettings) -> RunsJobs:
     ------
     RecipeError : `places.unknown`
     """
-    del settings
+    if name == "spark":
+        from filon.places.spark_cluster import SparkCluster
+
+        return SparkCluster(settings.spark)
     raise RecipeError("places.unknown", f'there is no place "{name}"', f"the places are {', '.join(PLACES)}", "--on spark")
