@@ -3,17 +3,16 @@
 import time
 
 from filon.engines.base import LabelPlan, Profile
-from filon.engines.embedded.reader import ROWS, EmbeddedTable, misfit_of
+from filon.engines.embedded.prefetch import prefetched
+from filon.engines.embedded.reader import EmbeddedTable, misfit_of
 from filon.engines.embedded.sampling import LowestRows
 from filon.engines.profiling import Profiler
 from filon.events import Event, Listen, silence
-from filon.rows.cells import column
-from filon.rows.encode import label_text
 
 CELLS = 16 << 20
 """Cells of a batch at most (128 MB as float64): a batch of a very wide table holds fewer rows."""
 
-FEWEST_ROWS = 2048
+MOST_ROWS, FEWEST_ROWS = 1 << 17, 2048
 KEPT_ROWS, KEPT_PER_CLASS = 256, 16
 """Rows with the lowest hashes that the pass keeps aside: the golden rows of the bundle come from them, without another pass."""
 
@@ -36,10 +35,10 @@ def profile(table: EmbeddedTable, label: LabelPlan, threads: int = 1, listen: Li
     lowest = LowestRows(KEPT_ROWS, KEPT_PER_CLASS) if profiler.features and table.source.names("label") else None
     total = table.rows() if table.source.format == "parquet" else 0
     heard = time.monotonic()
-    for batch in table.batches(wanted, max(FEWEST_ROWS, min(ROWS, CELLS // len(wanted)))):
+    for batch in prefetched(table.batches(wanted, max(FEWEST_ROWS, min(MOST_ROWS, CELLS // len(wanted))))):
         profiler.add(batch)
         if lowest is not None:
-            lowest.add(batch, profiler.hashes, label_text(column(batch, label.column)))
+            lowest.add(batch, profiler.hashes, profiler.classes)
         if time.monotonic() - heard > QUIET_S:
             heard = time.monotonic()
             listen(

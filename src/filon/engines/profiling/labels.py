@@ -40,6 +40,16 @@ class Labels:
         self.counts = found
         return codes
 
+    def texts(self, codes: np.ndarray) -> pa.DictionaryArray:
+        """The texts of cells that `add` has just numbered (missing: null, as those beyond `MOST_LABELS`); only texts that are there."""
+        there = np.flatnonzero(np.bincount(codes))
+        place = np.zeros(int(there[-1]) + 1 if len(there) else 1, np.int32)
+        place[there] = np.arange(len(there))
+        known = dict(zip(self.numbers.values(), self.numbers, strict=True))
+        # Not pa.array of numpy, which would import pandas
+        cells = pa.Array.from_buffers(pa.int32(), len(codes), [None, pa.py_buffer(np.ascontiguousarray(place[codes]))])
+        return pa.DictionaryArray.from_arrays(cells, pa.array([known.get(int(number)) for number in there], pa.string()))
+
     def _number(self, text: str) -> int:
         number = self.numbers.get(text)
         if number is None:

@@ -39,7 +39,9 @@ class Profiler:
         self.features = [
             column.name for column in self.columns if column.role == "feature" and column.kind in ("number", "boolean", "category")
         ]
-        self.hashes = np.empty(0, np.uint64)  # of the rows of the last batch, for whoever wants the lowest
+        # Of the rows of the last batch, for whoever wants the lowest: hashes, and labels as texts
+        self.hashes: np.ndarray = np.empty(0, np.uint64)
+        self.classes: pa.DictionaryArray | None = None
         self.rows = self.bytes = 0
         self.first = first
         self.labels, self.content = Labels(), Content()
@@ -56,6 +58,7 @@ class Profiler:
     def add(self, batch: pa.RecordBatch) -> None:
         """Take in the next rows."""
         codes = self.labels.add(batch.column(self.label))
+        self.classes = self.labels.texts(codes)
         classes = np.minimum(codes, MOST_CLASSES)
         halves, fresh, still = self.sample.take(self.first + self.rows, classes)
         width = self._width
