@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from filon.places.infra.settings import InfraSettings
 from filon.settings import Settings
 
 
@@ -37,6 +38,7 @@ class EmrSettings(Settings):
         "auto", description="auto: off when trials may be fitted over the cluster (a barrier stage needs all its slots at once)"
     )
     tags: dict[str, str] = Field(default_factory=dict, description="further tags of what is made")
+    infra: InfraSettings = Field(InfraSettings(), description="what `filon infra` makes")
 
     @field_validator("bucket", "log_uri")
     @classmethod
