@@ -19,3 +19,6 @@ class SparkSettings(Settings):
         "auto", description="tasks: each trial in one task; cluster: each trial over all executors; auto: by the size of the training fold"
     )
     archive: str = Field("", description="environment made by `filon package-env`, a local path or a URI; empty: workers have their own")
+    work: str = Field(
+        "", description="folder that driver and workers share, for folds in the making (file://, hdfs://, s3://); empty: the cluster's own"
+    )

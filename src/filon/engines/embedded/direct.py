@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from filon.engines.base import Column, Source
 from filon.engines.cast import quoted, typed
+from filon.engines.storage import opened
 
 BUFFER = 1 << 20
 """Bytes of a column read ahead: a row group's columns are never held whole, whatever its size."""
@@ -36,14 +37,16 @@ def _as_it_stands(column: Column) -> bool:
     return typed(column, None) == quoted(column.name) and column.stored != "null"
 
 
-def stream(source: Source, columns: Sequence[Column], rows_per_batch: int) -> Iterator[pa.RecordBatch]:
-    """Typed rows of local Parquet files, in their order."""
+def stream(
+    source: Source, columns: Sequence[Column], rows_per_batch: int, groups: Sequence[range] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Typed rows of Parquet files, in their order; `groups` says which row groups of each file (None: all of all)."""
     import pyarrow.parquet as pq
 
     schema = pa.schema([pa.field(column.name, _arrow_type(column)) for column in columns])
-    for file in source.files:
-        with pq.ParquetFile(file.path, buffer_size=BUFFER, pre_buffer=False) as parquet:
-            for group in range(parquet.num_row_groups):
+    for place, file in enumerate(source.files):
+        with opened(file) as handle, pq.ParquetFile(handle, buffer_size=BUFFER, pre_buffer=False) as parquet:
+            for group in range(parquet.num_row_groups) if groups is None else groups[place]:
                 for batch in parquet.iter_batches(rows_per_batch, row_groups=[group], columns=schema.names):
                     if batch.num_rows:
                         yield _typed(batch, schema)

@@ -1,0 +1,103 @@
+"""Errors on their way from a task to the driver, and Spark's own, in Filon's words."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import TypeVar
+
+from filon import errors
+from filon.errors import EngineError, FilonError, SetupError
+
+T = TypeVar("T")
+MARK, END = "filon-error<<<", ">>>filon-error"
+
+
+class CodedInTask(Exception):  # noqa: N818 (it is a carrier)
+    """A coded error as text, since Spark hands over nothing but the traceback of a task."""
+
+
+def telling(batches: Iterator[T]) -> Iterator[T]:
+    """Pass batches on; a coded error crosses to the driver by its message."""
+    try:
+        yield from batches
+    except FilonError as exc:
+        said = [type(exc).__name__, exc.code, exc.what, exc.why, exc.fix]
+        raise CodedInTask(MARK + json.dumps(said).encode("ascii").hex() + END) from None
+
+
+def translated(exc: BaseException, origin: str) -> FilonError | None:
+    """A coded error for what Spark raised; None for what is not Spark's."""
+    said = str(exc)
+    if MARK in said:
+        return _carried(said)
+    if type(exc).__module__.split(".")[0] not in {"pyspark", "py4j"}:
+        return None
+    return _ours(said, origin)
+
+
+def _carried(said: str) -> FilonError:
+    start = said.index(MARK) + len(MARK)
+    name, *parts = json.loads(bytes.fromhex(said[start : said.index(END, start)]).decode())
+    kind: type[FilonError] = getattr(errors, name)
+    return kind(*parts)
+
+
+def _ours(said: str, origin: str) -> FilonError:
+    if "PYTHON_VERSION_MISMATCH" in said or "different version" in said and "PYSPARK_PYTHON" in said:
+        return SetupError(
+            "engines.python-differs",
+            "the Python of Spark's workers is not that of the driver",
+            _line(said, "version"),
+            "set PYSPARK_PYTHON to the same Python on all machines, or carry the environment: filon package-env, then places.spark.archive",
+        )
+    lacking = re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", said)
+    if lacking:
+        return SetupError(
+            "engines.workers-lack",
+            f'Spark\'s workers have no Python package "{lacking[1].split(".")[0]}"',
+            f"a task said: No module named '{lacking[1]}'",
+            "install it on all machines, or carry the environment: filon package-env, then places.spark.archive",
+        )
+    if "S3AFileSystem not found" in said or 'No FileSystem for scheme "s3' in said or "org/apache/hadoop/fs/s3a" in said:
+        return SetupError(
+            "engines.s3a-missing",
+            "Spark has no client for S3",
+            "the class org.apache.hadoop.fs.s3a.S3AFileSystem is not on its classpath",
+            'give the jars of your Hadoop version: [places.spark] conf = { "spark.jars.packages" = "org.apache.hadoop:hadoop-aws:3.4.2" }',
+        )
+    if re.search(r"exit(ed)? (code|status)[: ]*137|exitCode 137|\(137\)|OOMKilled", said):
+        return EngineError(
+            "engines.executor-memory",
+            "an executor was killed because it ran out of memory",
+            "exit 137: " + _line(said, "137"),
+            'give executors more room: [places.spark] conf = { "spark.executor.memoryOverhead" = "4g" }, or fewer cores each',
+        )
+    if "No space left on device" in said:
+        return SetupError(
+            "engines.disk-full",
+            "a disk of the cluster has no room for Spark's files",
+            _line(said, "No space"),
+            "free some space, or point spark.local.dir (or places.spark.work) to a larger disk",
+        )
+    if "Could not connect to any" in said or "Connection refused" in said or "All masters are unresponsive" in said:
+        return SetupError(
+            "engines.spark-unreachable",
+            "Spark does not answer",
+            _line(said, "onnect"),
+            "check that the master runs and places.spark.master",
+        )
+    return EngineError(
+        "engines.spark-failed", f"Spark failed while it worked on {origin}", _reason(said), "run with --debug for all that Spark said"
+    )
+
+
+def _line(said: str, word: str) -> str:
+    """The first line with a word in it."""
+    return next((line.strip()[:300] for line in said.splitlines() if word in line), _reason(said))
+
+
+def _reason(said: str) -> str:
+    """The innermost reason of a Java or Python trace."""
+    causes = [line.strip() for line in said.splitlines() if re.match(r"\s*(Caused by: |[\w.]*(Error|Exception)\b)", line)]
+    lines = causes or [line.strip() for line in said.splitlines() if line.strip()]
+    return " ".join(lines[-1].split())[:300] if lines else "nothing more is known"
