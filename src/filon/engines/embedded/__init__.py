@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from filon.engines.base import FitPlan, Fitted, LabelPlan, Profile, Sink, Source, SplitPlan, Trial, Written
 from filon.engines.embedded.folds import EmbeddedFold, EmbeddedFolds
-from filon.engines.embedded.memory import give_back
+from filon.engines.embedded.memory import give_back, keep_freed
 from filon.engines.embedded.scoring import ScoredTable
 from filon.engines.tally import Tally
 from filon.errors import SetupError
@@ -44,6 +44,7 @@ class EmbeddedEngine:
                 exc.strerror or str(exc),
                 "point the environment variable FILON_SCRATCH to a folder with space",
             ) from exc
+        keep_freed()
         self._made = 0
         self._tables: list[Any] = []
         self._rows: dict[int, int] = {}  # of the tables above, by identity, once they are known
