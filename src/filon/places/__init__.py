@@ -6,7 +6,7 @@ from filon.places.settings import PlacesSettings
 
 __all__ = ["PLACES", "Handle", "Job", "PlacesSettings", "RunsJobs", "open_place"]
 
-PLACES: tuple[str, ...] = ("spark",)
+PLACES: tuple[str, ...] = ("spark", "emr", "dry-run")
 """names for --on, in the order of the help"""
 
 
@@ -26,4 +26,12 @@ def open_place(name: str, settings: PlacesSettings) -> RunsJobs:
         from filon.places.spark_cluster import SparkCluster
 
         return SparkCluster(settings.spark)
+    if name == "emr":
+        from filon.places.emr.place import Emr
+
+        return Emr(settings.emr, strategy=settings.spark.strategy)
+    if name == "dry-run":
+        from filon.places.dry_run import DryRun
+
+        return DryRun(settings)
     raise RecipeError("places.unknown", f'there is no place "{name}"', f"the places are {', '.join(PLACES)}", "--on spark")

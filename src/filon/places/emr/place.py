@@ -1,0 +1,235 @@
+"""The place `emr`: a job becomes a step of a cluster, the recipe's own or one made for it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from filon.errors import PlaceError
+from filon.events import Event, Listen
+from filon.places.base import Handle, Job
+from filon.places.emr.bucket import Bucket
+from filon.places.emr.client import Aws, Client, pages, patiently
+from filon.places.emr.follow import follow
+from filon.places.emr.handles import keep_handle
+from filon.places.emr.ledger import Ledger
+from filon.places.emr.settings import EmrSettings
+from filon.places.emr.submit import Order, out_of, prepare, step_name, tell_plan
+from filon.places.emr.transient import ALIVE, PYTHON_SCRIPT, run_job_flow
+
+LOOK_BACK = timedelta(days=14)
+"""How far back a cluster of the same job is looked for."""
+
+STANDS = ("PENDING", "RUNNING", "COMPLETED")
+"""States of a step that is this very submission; one that failed or was cancelled may be sent again."""
+
+
+class Emr:
+    """Runs jobs on EMR. Every creation is in the ledger first; a job that was sent is found again by the name of its step."""
+
+    name = "emr"
+    goes_on = True
+
+    def __init__(
+        self, settings: EmrSettings, *, aws: Aws | None = None, ledger: Ledger | None = None, strategy: str = "auto", keep: bool = True
+    ) -> None:
+        self.settings, self.strategy, self._keeps = settings, strategy, keep
+        self.aws: Aws = aws or Client(settings.region)
+        self.ledger = ledger or Ledger()
+        self.bucket = Bucket(self.aws, settings.bucket, self.ledger)
+        self.log_uri = settings.log_uri or (self.bucket.root / "logs").uri
+        self._cluster = ""  # made for an earlier job of this very command: the evaluation goes where the training went
+
+    def submit(self, job: Job, listen: Listen) -> Handle:
+        """Send the job; the same job sent twice is one step.
+
+        Raises
+        ------
+        PlaceError : `places.*` as AWS answered
+        RecipeError : `places.local-path`, `places.variable-secret`
+        """
+        self.bucket.check_region()
+        found = self.find(job)
+        if found is not None:
+            listen(Event(stage="submit", text=f"submitted already: step {found.facts['step']} is {found.state}"))
+            return self._keep(found)
+        with self._environment(listen) as archive:
+            order = prepare(job, self.settings, self.bucket, archive, self.strategy, listen)
+        tell_plan(order, listen)
+        handle = patiently(lambda: self.find(job) or self._send(order, listen))
+        return self._keep(handle)
+
+    def follow(self, handle: Handle, listen: Listen) -> Handle:
+        """Tell what the job says until it has ended; a cluster made for it ends with us when we are stopped (Ctrl-C).
+
+        Raises
+        ------
+        FilonError : as the job raised it
+        PlaceError : `places.job-failed`, `places.job-cancelled`, `places.cluster-ended`
+        """
+        try:
+            ended = follow(self.aws, self.bucket, handle, listen)
+        except (KeyboardInterrupt, SystemExit):
+            self._stopped(handle, listen)
+            raise
+        return self._keep(ended)
+
+    def find(self, job: Job) -> Handle | None:
+        """The step of this very job, if it was sent and has not failed."""
+        for cluster, transient in self._clusters(job):
+            for step in pages(self.aws, "emr", "list_steps", "Steps", ClusterId=cluster):
+                if step["Name"] == step_name(job.key) and step["Status"]["State"] in STANDS and self._is_current(job, step):
+                    if transient:
+                        self._cluster = cluster
+                    return self._handle(job, cluster, step["Id"], out_of(step["Config"]["Args"]), step["Status"]["State"], transient)
+        return None
+
+    def _is_current(self, job: Job, step: dict[str, Any]) -> bool:
+        """A step that has ended well stands for the job until clean-up has removed the job's folder."""
+        if step["Status"]["State"] != "COMPLETED":
+            return True
+        import json
+
+        try:
+            facts = json.loads(self.bucket.read(self.bucket.root / "jobs" / job.key / "job.json"))
+        except PlaceError as exc:
+            if exc.code == "places.object-missing":
+                return False
+            raise
+        return bool(facts["out"] == out_of(step["Config"]["Args"]))
+
+    def _clusters(self, job: Job) -> Iterator[tuple[str, bool]]:
+        """Clusters where the job's step may be, and whether each was made for it."""
+        if self.settings.cluster_id:
+            yield self.settings.cluster_id, False
+            return
+        if self._cluster:
+            yield self._cluster, True
+        after = datetime.now(UTC) - LOOK_BACK
+        for one in pages(self.aws, "emr", "list_clusters", "Clusters", CreatedAfter=after):
+            if one["Name"] == step_name(job.key) and one["Id"] != self._cluster:
+                yield one["Id"], True
+
+    def _send(self, order: Order, listen: Listen) -> Handle:
+        cluster = self._standing_cluster() or self._open_cluster()
+        if cluster:
+            entry = self.ledger.intend("step", order.name, job=order.job.key, region=self.aws.region, within=cluster)
+            answer = self.aws.call("emr", "add_job_flow_steps", JobFlowId=cluster, Steps=[order.step("CONTINUE")])
+            step = str(answer["StepIds"][0])
+            self.ledger.made(entry, step)
+            listen(Event(stage="submit", text=f"step {step} on {cluster}"))
+            return self._handle(order.job, cluster, step, order.out, "PENDING", transient=cluster != self.settings.cluster_id)
+        return self._make_cluster(order, listen)
+
+    def _standing_cluster(self) -> str:
+        """The recipe's own cluster, if it has one.
+
+        Raises
+        ------
+        PlaceError : `places.cluster-ended`
+        """
+        cluster = self.settings.cluster_id
+        if not cluster:
+            return ""
+        status = self.aws.call("emr", "describe_cluster", ClusterId=cluster)["Cluster"]["Status"]
+        if status["State"] not in ALIVE:
+            why = status.get("StateChangeReason", {}).get("Message") or "EMR gives no reason"
+            fix = "leave places.emr.cluster_id out (a cluster is then made for the job), or filon infra up"
+            raise PlaceError("places.cluster-ended", f"the cluster {cluster} is {status['State'].lower()}", why, fix)
+        return cluster
+
+    def _open_cluster(self) -> str:
+        """The cluster made by this command, if it still takes steps."""
+        if not self._cluster:
+            return ""
+        state = self.aws.call("emr", "describe_cluster", ClusterId=self._cluster)["Cluster"]["Status"]["State"]
+        return self._cluster if state in ALIVE else ""
+
+    def _make_cluster(self, order: Order, listen: Listen) -> Handle:
+        script = self._python_script(listen)
+        request = run_job_flow(
+            self.settings,
+            name=order.name,
+            job=order.job.key,
+            log_uri=self.log_uri,
+            bootstrap=script,
+            steps=[order.step("CONTINUE")],
+        )
+        entry = self.ledger.intend("cluster", order.name, job=order.job.key, region=self.aws.region)
+        listen(Event(stage="submit", text=f"a cluster for this job: {self.settings.core_count} x {self.settings.core_type}"))
+        cluster = str(self.aws.call("emr", "run_job_flow", **request)["JobFlowId"])
+        self.ledger.made(entry, cluster)
+        self._cluster = cluster
+        steps = pages(self.aws, "emr", "list_steps", "Steps", ClusterId=cluster)
+        step = next((one["Id"] for one in steps if one["Name"] == order.name), "")
+        listen(Event(stage="submit", text=f"step {step} on {cluster}; it ends with the job"))
+        return self._handle(order.job, cluster, step, order.out, "PENDING", transient=True)
+
+    def _python_script(self, listen: Listen) -> str:
+        with tempfile.TemporaryDirectory(prefix="filon-") as folder:
+            file = Path(folder) / "python.sh"
+            file.write_text(PYTHON_SCRIPT, encoding="utf-8")
+            return self.bucket.keep(file, listen).uri
+
+    @contextmanager
+    def _environment(self, listen: Listen) -> Iterator[str | Path]:
+        """The archive that the recipe names, or one built for the cluster's lane (kept by its inputs, so it is built once)."""
+        if self.settings.archive:
+            yield self.settings.archive
+            return
+        from filon.places.environment import cached
+        from filon.places.lanes import find_lane
+
+        listen(Event(stage="package", text=f"the environment of {self._lane()}"))
+        yield cached(find_lane(self._lane()), listen=listen).path
+
+    def _lane(self) -> str:
+        if not self.settings.cluster_id:
+            return self.settings.release
+        return str(self.aws.call("emr", "describe_cluster", ClusterId=self.settings.cluster_id)["Cluster"]["ReleaseLabel"])
+
+    def _handle(self, job: Job, cluster: str, step: str, out: str, state: str, transient: bool) -> Handle:
+        facts = {
+            "cluster": cluster,
+            "step": step,
+            "region": self.aws.region,
+            "bucket": self.bucket.root.uri,
+            "folder": (self.bucket.root / "jobs" / job.key).uri,
+            "logs": f"{self.log_uri}/{cluster}",
+            "transient": "yes" if transient else "",
+        }
+        ours = {"PENDING": "pending", "RUNNING": "running", "COMPLETED": "done"}
+        return Handle(place=self.name, id=job.key, job=job, state=ours[state], out=out, facts=facts)  # type: ignore[arg-type]
+
+    def _keep(self, handle: Handle) -> Handle:
+        if self._keeps:
+            keep_handle(handle, self.bucket)
+        return handle
+
+    def _stopped(self, handle: Handle, listen: Listen) -> None:
+        cluster = handle.facts["cluster"]
+        if handle.facts.get("transient"):
+            listen(Event(stage="stop", text=f"ending the cluster {cluster}, which was made for this job"))
+            patiently(lambda: self.aws.call("emr", "terminate_job_flows", JobFlowIds=[cluster]))
+            self._keep(replace(handle, state="cancelled"))
+        else:
+            listen(Event(stage="stop", text=f"the step goes on: filon attach {handle.id} comes back, filon cleanup {handle.id} ends it"))
+
+
+def emr_of(handle: Handle, settings: EmrSettings | None = None) -> Emr:
+    """The place a handle speaks of, by what is written in it."""
+    facts = handle.facts
+    known = settings or EmrSettings()
+    return Emr(
+        known.model_copy(
+            update={"region": facts["region"], "bucket": facts["bucket"], "cluster_id": "" if facts.get("transient") else facts["cluster"]}
+        )
+    )
+
+
+__all__ = ["Emr", "emr_of"]

@@ -1,0 +1,89 @@
+"""A cluster made for one job: by RunJobFlow with the steps in it, so that there is no cluster without work, and it ends by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from filon.places.emr.settings import EmrSettings
+
+ALIVE = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
+TAG = "filon:job"
+MADE_BY = {"Key": "filon:made-by", "Value": "filon"}
+
+CONFIGURATIONS: tuple[dict[str, Any], ...] = (
+    {"Classification": "spark", "Properties": {"maximizeResourceAllocation": "false"}},  # executors are sized by our own arguments
+    {"Classification": "yarn-site", "Properties": {"yarn.log-aggregation-enable": "true"}},
+)
+
+PYTHON_SCRIPT = """#!/bin/bash
+# the lane's Python: the environment that Spark unpacks has packages, not an interpreter
+set -e
+command -v python3.11 >/dev/null || sudo dnf install -y -q python3.11
+"""
+
+
+def run_job_flow(
+    settings: EmrSettings, *, name: str, job: str, log_uri: str, bootstrap: str, steps: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The request of a transient cluster.
+
+    Parameters
+    ----------
+    bootstrap : s3:// address of `PYTHON_SCRIPT`
+    """
+    request: dict[str, Any] = {
+        "Name": name,
+        "ReleaseLabel": _release(settings.release),
+        "LogUri": f"{log_uri}/",
+        "Applications": [{"Name": "Spark"}],
+        "ServiceRole": settings.service_role,
+        "JobFlowRole": settings.instance_profile,
+        "VisibleToAllUsers": True,
+        "ScaleDownBehavior": "TERMINATE_AT_TASK_COMPLETION",
+        "AutoTerminationPolicy": {"IdleTimeout": settings.idle_minutes * 60},
+        "Configurations": list(CONFIGURATIONS),
+        "BootstrapActions": [{"Name": "python3.11", "ScriptBootstrapAction": {"Path": bootstrap}}],
+        "Tags": tags(settings, job),
+        "Steps": steps,
+        "Instances": {
+            "InstanceGroups": groups(settings),
+            "KeepJobFlowAliveWhenNoSteps": False,
+            "TerminationProtected": False,
+        },
+    }
+    if settings.subnet:
+        request["Instances"]["Ec2SubnetId"] = settings.subnet
+    return request
+
+
+def _release(release: str) -> str:
+    return release if release.startswith("emr-") else f"emr-{release}"
+
+
+def tags(settings: EmrSettings, job: str) -> list[dict[str, str]]:
+    """How clean-up knows its own, and the account its costs."""
+    return [MADE_BY, {"Key": TAG, "Value": job}, *({"Key": key, "Value": value} for key, value in sorted(settings.tags.items()))]
+
+
+def groups(settings: EmrSettings) -> list[dict[str, Any]]:
+    """Instance groups: primary and core on demand, so that a spot loss takes no data and no driver; task nodes as the recipe says."""
+    found = [
+        _group("PRIMARY", "MASTER", settings.primary_type, 1, settings.primary_disk_gib, 1, spot=False),
+        _group("CORE", "CORE", settings.core_type, settings.core_count, settings.core_disk_gib, 2, spot=False),
+    ]
+    if settings.task_count:
+        kind = settings.task_type or settings.core_type
+        found.append(_group("TASK", "TASK", kind, settings.task_count, settings.core_disk_gib, 1, spot=settings.task_spot))
+    return found
+
+
+def _group(name: str, role: str, kind: str, count: int, disk_gib: int, disks: int, *, spot: bool) -> dict[str, Any]:
+    disk = {"VolumeSpecification": {"VolumeType": "gp3", "SizeInGB": disk_gib}, "VolumesPerInstance": disks}
+    return {
+        "Name": name,
+        "InstanceRole": role,
+        "InstanceType": kind,
+        "InstanceCount": count,
+        "Market": "SPOT" if spot else "ON_DEMAND",
+        "EbsConfiguration": {"EbsBlockDeviceConfigs": [disk]},
+    }

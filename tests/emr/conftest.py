@@ -1,0 +1,66 @@
+"""A small environment, a recipe and the command line against the emulated account."""
+
+import io
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.csv as pacsv
+import pytest
+from tests.servers.aws import BUCKET, Account, aws, aws_account
+from tests.story.conftest import QUICK, Said, bank_like
+
+__all__ = ["aws", "aws_account"]
+
+RECIPE = """name = "bank"
+[data]
+source = "s3://mine/data/bank.csv"
+label = "deposit"
+positive = "yes"
+key = ["customer"]
+"""
+
+
+@pytest.fixture(scope="session")
+def stub_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment of one file: the lane's Python is this one, with all it has (the real one takes minutes to build)."""
+    file = tmp_path_factory.mktemp("archive") / "stub.tar.gz"
+    text = f'#!/bin/sh\nexec {sys.executable} "$@"\n'.encode()
+    with tarfile.open(file, "w:gz") as packed:
+        entry = tarfile.TarInfo("bin/python")
+        entry.size, entry.mode = len(text), 0o755
+        packed.addfile(entry, io.BytesIO(text))
+    return file
+
+
+@pytest.fixture
+def project(tmp_path: Path, aws: Account, stub_archive: Path) -> Path:
+    """A folder with a recipe for the emulated EMR; its table is in the bucket."""
+    pacsv.write_csv(bank_like(1200), tmp_path / "bank.csv")
+    aws.put("data/bank.csv", (tmp_path / "bank.csv").read_bytes())
+    place = f'[places.emr]\nregion = "us-east-1"\nbucket = "s3://{BUCKET}/filon"\narchive = "{stub_archive}"\n'
+    (tmp_path / "filon.toml").write_text(RECIPE + QUICK + "[track]\nenabled = false\n" + place, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def filon(project: Path, aws: Account) -> Callable[..., Said]:
+    """Run `filon WORDS` in the project's folder, against the emulated account."""
+
+    def run(*words: str, timeout: float = 300, **env: str) -> Said:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_",))}
+        done = subprocess.run(
+            [sys.executable, "-m", "filon", *words],
+            cwd=project,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env={**kept, "COLUMNS": "120", **env},
+            check=False,
+        )
+        return Said(done.returncode, done.stdout, done.stderr)
+
+    return run
