@@ -6,6 +6,7 @@ from typing import Any
 from filon.engines.base import CurvePoint
 from filon.engines.trainer.curves import Curve
 from filon.engines.trainer.matrix import Stopped
+from filon.engines.trainer.peers import ALONE, Peers
 
 TRAIN_CURVE_ROWS = 50_000
 """The curve of the training rows is computed up to here; above, a sort per round would cost more than the trees."""
@@ -25,6 +26,7 @@ def boost(
     tell: Tell,
     stop: Callable[[], bool],
     late: Callable[[], bool],
+    peers: Peers = ALONE,
 ) -> Any:
     """Grow at most `rounds` rounds; every point is added to `curve`.
 
@@ -36,12 +38,13 @@ def boost(
     ------
     Stopped : when `stop` says so, or when the time is up before the first round is done
     """
+    import numpy as np
     import xgboost
 
     train, watch = matrices
     booster = xgboost.Booster({**params, "eval_metric": curve.metric}, [train] if watch is None else [train, watch])
     seen = [] if watch is None else [(watch, "valid")]
-    if watch is not None and train.num_row() <= TRAIN_CURVE_ROWS:
+    if watch is not None and peers.sum(np.array([train.num_row()]))[0] <= TRAIN_CURVE_ROWS:
         seen.append((train, "train"))
     step = 1 if curve.patience else max(1, rounds // CURVE_POINTS)
     for number in range(1, rounds + 1):
@@ -51,7 +54,7 @@ def boost(
         tell(curve.points[-1].valid if seen else None)
         if stop():
             raise Stopped
-        if curve.over() or late():
+        if curve.over() or peers.any(late()):
             break
     return booster
 

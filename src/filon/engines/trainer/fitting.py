@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from filon.engines.base import FitPlan, Fitted, Trial
-from filon.engines.trainer.matrix import Machine, Matrices, Stopped
+from filon.engines.trainer.matrix import Built, Machine, Matrices, Stopped
 from filon.engines.trainer.progress import Progress
 from filon.engines.trainer.rows import FoldRows
 from filon.engines.trainer.sharing import Group, grouped
@@ -38,6 +38,7 @@ def fit(
     scratch: str = "",
     listen: Listen = silence,
     stop: Callable[[], bool] = _never,
+    kept: Built | None = None,
 ) -> Iterator[Fitted]:
     """Fit each trial on `train` and tally it on `valid`; yields as they come, each trial at most once.
 
@@ -49,6 +50,7 @@ def fit(
     memory_mib : resident memory the matrix may take, 0 for no limit; past it its pages live on disk
     scratch : folder for that, "" for the system's
     stop : asked between rounds; once True nothing more is yielded
+    kept : matrices of the same rows that outlive the call (a worker of a cluster is given one group at a time)
 
     Yields
     ------
@@ -80,7 +82,7 @@ def fit(
     def late() -> bool:
         return closing is not None and time.monotonic() >= closing
 
-    matrices = Matrices(train, valid, machine, [group.work.matrix for group in groups if group.work.bins], over)
+    matrices = Matrices(train, valid, machine, [group.work.matrix for group in groups if group.work.bins], over, kept=kept)
     progress = Progress(groups, "search" if plan.valid else "fit")
     outcomes: Outcomes = queue.SimpleQueue()
     ordered = _ordered(groups, small=small, hurried=closing is not None)

@@ -7,6 +7,7 @@ import numpy as np
 
 from filon.engines.trainer.boosting import Tell
 from filon.engines.trainer.matrix import Stopped
+from filon.engines.trainer.peers import ALONE, Peers, mean
 from filon.trees import ubjson
 
 _UPDATERS = ("grow_quantile_histmaker", "grow_quantile_histmaker,prune")
@@ -30,6 +31,7 @@ def grow(
     tell: Tell,
     stop: Callable[[], bool],
     late: Callable[[], bool],
+    peers: Peers = ALONE,
 ) -> Grown:
     """Grow the trees of these numbers (from 1); leaves hold class shares, not yet divided by the number of trees.
 
@@ -52,13 +54,14 @@ def grow(
     """
     import xgboost
 
-    label, often = matrix.get_label().astype(np.int16), _often(rate, matrix)
+    label, often = matrix.get_label().astype(np.int16), _often(rate, matrix, peers)
     booster = xgboost.Booster({**params, "updater": _UPDATERS[0], "validate_parameters": False}, [matrix])
     outputs = range(1, 2) if classes == 2 else range(classes)
     done, grown = 0, 0
+    mine = (peers.rank,) if peers.rank else ()  # each peer draws its own rows
     for number in numbers:
         key = (int(str(params["seed"])), number)
-        drawn = _draw(key, often)
+        drawn = _draw((*key, *mine), often)
         for output in outputs:  # many classes: a tree each, on the same draw
             booster.set_param({"seed": _seed((*key, output)), "max_depth": depth_of(number), "updater": _UPDATERS[done % 2]})
             booster.boost(matrix, done, grad=np.where(label == output, -drawn, np.float32(0)), hess=drawn)
@@ -67,22 +70,22 @@ def grow(
         tell(None)
         if stop():
             raise Stopped
-        if late():
+        if peers.any(late()):
             break
     flat = ubjson.read(bytes(booster.save_raw("ubj")))["learner"]["gradient_booster"]["model"]["trees"]
     return [flat[tree * len(outputs) : (tree + 1) * len(outputs)] for tree in range(grown)]
 
 
-def _often(rate: float, matrix: Any) -> np.ndarray:
+def _often(rate: float, matrix: Any, peers: Peers) -> np.ndarray:
     """How often each row is drawn on average: (rows,) float32, their mean is `rate`."""
     weight: np.ndarray = matrix.get_weight()
     if not weight.size:
         return np.full(matrix.num_row(), rate, dtype=np.float32)
-    weight *= np.float32(rate / weight.mean(dtype=np.float64))
+    weight *= np.float32(rate / mean(weight, peers))
     return weight
 
 
-def _draw(key: tuple[int, int], often: np.ndarray) -> np.ndarray:
+def _draw(key: tuple[int, ...], often: np.ndarray) -> np.ndarray:
     """How often each row is drawn for one tree: (rows,) float32. In parts, since numpy's draws are eight bytes each."""
     random, drawn = np.random.default_rng(key), np.empty_like(often)
     for start in range(0, len(often), DRAW_ROWS):

@@ -8,6 +8,7 @@ import numpy as np
 from filon.engines.base import CurvePoint
 from filon.engines.trainer.boosting import Tell
 from filon.engines.trainer.matrix import Stopped
+from filon.engines.trainer.peers import ALONE, Peers
 from filon.engines.trainer.rows import FoldRows
 from filon.rows.encode import Encoding
 from filon.trees.ensemble import Ensemble, LinearDesign
@@ -41,7 +42,7 @@ class _Stats:
 
 
 def regress(
-    acts: dict[str, float], train: FoldRows, tell: Tell, stop: Callable[[], bool], late: Callable[[], bool]
+    acts: dict[str, float], train: FoldRows, tell: Tell, stop: Callable[[], bool], late: Callable[[], bool], peers: Peers = ALONE
 ) -> tuple[Ensemble, tuple[CurvePoint, ...]]:
     """Fit one linear model.
 
@@ -56,14 +57,14 @@ def regress(
     ------
     Stopped : when `stop` says so
     """
-    design, stats = _look(train)
-    work = _Problem(acts, train, design, stats, stop)
+    design, stats = _look(train, peers)
+    work = _Problem(acts, train, design, stats, stop, peers)
     points: list[CurvePoint] = []
 
     def step(_: np.ndarray) -> None:
         points.append(CurvePoint(round=len(points) + 1, train=work.loss, valid=None))
         tell(None)
-        if late():
+        if peers.any(late()):
             raise StopIteration  # the way to end scipy's loop and keep its last point
 
     weight, bias = work.solve(int(acts["maxIter"]), step)
@@ -86,8 +87,10 @@ def regress(
 class _Problem:
     """The loss and its gradient over the rows, in unit-variance coordinates."""
 
-    def __init__(self, acts: dict[str, float], train: FoldRows, design: LinearDesign, stats: _Stats, stop: Callable[[], bool]) -> None:
-        self.train, self.design, self.stats, self.stop = train, design, stats, stop
+    def __init__(
+        self, acts: dict[str, float], train: FoldRows, design: LinearDesign, stats: _Stats, stop: Callable[[], bool], peers: Peers
+    ) -> None:
+        self.train, self.design, self.stats, self.stop, self.peers = train, design, stats, stop, peers
         self.outputs = 1 if len(stats.classes) == 2 else len(stats.classes)
         self.ridge = acts["regParam"] * (1 - acts["elasticNetParam"])
         self.lasso = acts["regParam"] * acts["elasticNetParam"]
@@ -141,6 +144,9 @@ class _Problem:
                 for k in range(self.outputs):
                     slope[:, k] += np.bincount(column, weights=rest[:, k], minlength=len(weight))
             level += rest.sum(axis=0)
+        if self.peers is not ALONE:
+            whole = self.peers.sum(np.concatenate([[loss], slope.ravel(), level]))
+            loss, slope, level = float(whole[0]), whole[1 : 1 + slope.size].reshape(slope.shape), whole[1 + slope.size :]
         return loss / total, slope / total, level / total
 
     def _product(self, form: str, left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -174,7 +180,7 @@ def _residual(margin: np.ndarray, label: np.ndarray, weight: np.ndarray) -> tupl
     return -float(np.sum(cost * weight)), share * weight[:, None]
 
 
-def _look(train: FoldRows) -> tuple[LinearDesign, _Stats]:
+def _look(train: FoldRows, peers: Peers) -> tuple[LinearDesign, _Stats]:
     """One pass: means and spreads of the numbers, shares of the levels, weight of the classes."""
     encoding, classes = train.encoding, np.asarray(train.class_weights, dtype=np.float64)
     levels = tuple(len(f.categories) if f.kind == "category" else 0 for f in encoding.features)
@@ -187,6 +193,8 @@ def _look(train: FoldRows) -> tuple[LinearDesign, _Stats]:
         sums.add(block.x[:, plain].astype(np.float64), weight)
         for column in codes(raw, block.x).T:
             seen += np.bincount(column, weights=weight, minlength=raw.width)
+    mass, seen = peers.sum(mass), peers.sum(seen)
+    sums.join(peers)
     total = float(mass.sum())
     share = seen / total
     share[: len(plain)] = 1.0
@@ -217,7 +225,18 @@ class _Moments:
         mass = heavy.sum(axis=0)
         safe = np.where(mass > 0, mass, 1.0)
         mean = (values * heavy).sum(axis=0) / safe
-        square = (heavy * (values - mean) ** 2).sum(axis=0)
+        self._join(mass, mean, (heavy * (values - mean) ** 2).sum(axis=0))
+
+    def join(self, peers: Peers) -> None:
+        """Those of all peers."""
+        if peers is ALONE:
+            return
+        parts = peers.gather(np.stack([self.mass, self.mean, self._square]))
+        self.mass, self.mean, self._square = parts[0]
+        for part in parts[1:]:
+            self._join(*part)
+
+    def _join(self, mass: np.ndarray, mean: np.ndarray, square: np.ndarray) -> None:
         whole = np.where(self.mass + mass > 0, self.mass + mass, 1.0)
         apart = mean - self.mean
         self._square += square + apart**2 * self.mass * mass / whole

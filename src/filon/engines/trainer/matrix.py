@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from filon.engines.trainer.families import by_sets
+from filon.engines.trainer.peers import ALONE, Peers
 from filon.engines.trainer.rows import Block, FoldRows
 
 GATHER_CELLS = 8_000_000
@@ -30,6 +31,9 @@ CELL_BYTES, ROW_BYTES = 5.4, 36.0
 
 Key = tuple[int, bool, float]
 
+Built = dict[Key, tuple[Any, Any]]
+"""The training matrix of each key, and the one of the validation rows watched (None without validation)."""
+
 
 class Stopped(Exception):  # noqa: N818 -- not an error: the fit was asked to end
     """The fit was asked to end, or its time is up."""
@@ -47,11 +51,23 @@ class Machine:
 class Matrices:
     """The matrices of one call of `fit`, built when first asked for and dropped after the last use."""
 
-    def __init__(self, train: FoldRows, valid: FoldRows | None, machine: Machine, uses: Iterable[Key], stop: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        train: FoldRows,
+        valid: FoldRows | None,
+        machine: Machine,
+        uses: Iterable[Key],
+        stop: Callable[[], bool],
+        *,
+        kept: Built | None = None,
+        peers: Peers = ALONE,
+    ) -> None:
+        """`kept` holds matrices of the same rows beyond this call: those it has are used, those built are added and stay."""
         self._train, self._valid, self._machine, self._stop = held(train), held(valid) if valid else None, machine, stop
+        self._stay, self.peers = kept is not None, peers
         self._left = Counter(uses)
         self._locks = {key: threading.Lock() for key in self._left}
-        self._built: dict[Key, tuple[Any, Any]] = {}
+        self._built: Built = {} if kept is None else kept
 
     @property
     def threads(self) -> int:
@@ -72,7 +88,7 @@ class Matrices:
         """The training matrix, and the one of the validation rows watched (None without validation)."""
         with self._locks[key]:
             if key not in self._built:
-                matrix = quantised(self._train, key, self._machine, stop=self._stop)
+                matrix = quantised(self._train, key, self._machine, stop=self._stop, peers=self.peers)
                 watch = (
                     quantised(_First(self._valid, WATCH_ROWS), key, self._machine, like=matrix, stop=self._stop) if self._valid else None
                 )
@@ -85,7 +101,7 @@ class Matrices:
             return
         with self._locks[key]:
             self._left[key] -= 1
-            if not self._left[key]:
+            if not self._left[key] and not self._stay:
                 self._built.pop(key, None)
 
 
@@ -96,7 +112,7 @@ def held(rows: FoldRows) -> FoldRows:
     return _Held(rows)
 
 
-def quantised(rows: FoldRows, key: Key, machine: Machine, *, like: Any = None, stop: Callable[[], bool]) -> Any:
+def quantised(rows: FoldRows, key: Key, machine: Machine, *, like: Any = None, stop: Callable[[], bool], peers: Peers = ALONE) -> Any:
     """XGBoost's quantised matrix of the rows, their labels and weights (row weight x class weight while training).
 
     Parameters
@@ -112,9 +128,9 @@ def quantised(rows: FoldRows, key: Key, machine: Machine, *, like: Any = None, s
     shared = {"max_bin": bins, "nthread": machine.threads, "enable_categorical": native}
     balance = np.asarray(rows.class_weights, dtype=np.float32) ** np.float32(power)
     classes = np.ones_like(balance) if like is not None else balance
-    if like is None and rows.rows > 2 * CUT_ROWS:
-        like = xgboost.QuantileDMatrix(_sample(rows, native), feature_types=types, **shared)
-    if not _too_big(rows, machine):
+    if like is None and (shares := peers.gather(np.array([rows.rows]))[:, 0]).sum() > 2 * CUT_ROWS:
+        like = xgboost.QuantileDMatrix(_sample(rows, native, len(shares)), feature_types=types, **shared)
+    if peers is not ALONE or not _too_big(rows, machine):
         return xgboost.QuantileDMatrix(_feed(rows, classes, types, stop, ""), ref=like, **shared)
     folder = tempfile.mkdtemp(prefix="filon-pages-", dir=machine.scratch or None)
     try:
@@ -126,10 +142,10 @@ def quantised(rows: FoldRows, key: Key, machine: Machine, *, like: Any = None, s
     return matrix
 
 
-def _sample(rows: FoldRows, native: bool) -> np.ndarray:
+def _sample(rows: FoldRows, native: bool, peers: int) -> np.ndarray:
     """The rows that cuts are learnt from, and one with the last level of every category: XGBoost counts levels by the largest code."""
     features = rows.encoding.features
-    most = max(20_000, min(CUT_ROWS, 64_000_000 // max(1, len(features))))
+    most = -(-max(20_000, min(CUT_ROWS, 64_000_000 // max(1, len(features)))) // peers)
     parts = [block.x.copy() for block in _First(rows, most).blocks()]
     if native:
         parts.append(np.array([[len(f.categories) - 1 if by_sets(f) and f.categories else np.nan for f in features]], dtype=np.float32))
