@@ -156,7 +156,7 @@ def ours(rows: int, rounds: int = 100) -> Outcome:
     folder.mkdir(parents=True, exist_ok=True)
     recipe = folder / "filon.toml"
     recipe.write_text(RECIPE.format(source=table(rows), rounds=rounds))
-    return run([str(Path(sys.executable).with_name("filon")), "train", str(recipe), "--json"])
+    return run([sys.executable, "-m", "filon", "train", str(recipe), "--json"])
 
 
 def main() -> None:
