@@ -66,16 +66,16 @@ def encode(batch: pa.RecordBatch, encoding: Encoding) -> np.ndarray:
 def _feature(cells: pa.Array, feature: Feature) -> np.ndarray:
     if feature.kind != "category":
         return as_float32(cells)
-    return _ranks(cells if is_text(cells.type) else label_text(cells), feature.categories).astype(np.float32)
+    return ranks(cells if is_text(cells.type) else label_text(cells), feature.categories).astype(np.float32)
 
 
-def _ranks(texts: pa.Array, categories: tuple[str, ...]) -> np.ndarray:
+def ranks(texts: pa.Array, categories: tuple[str, ...]) -> np.ndarray:
     """Place of each text among the categories, looked up once per distinct text; NaN where it is none of them. (rows,) float64."""
     coded = texts if pa.types.is_dictionary(texts.type) else texts.dictionary_encode()
     uniques = coded.dictionary.cast(pa.large_string())
     places = pc.index_in(uniques, value_set=pa.array(categories, pa.large_string()), skip_nulls=True)
-    ranks = np.append(numbers64(places), np.nan)
-    found: np.ndarray = np.take(ranks, pc.fill_null(coded.indices.cast(pa.int64()), len(uniques)).to_numpy(zero_copy_only=False))
+    known = np.append(numbers64(places), np.nan)
+    found: np.ndarray = np.take(known, pc.fill_null(coded.indices.cast(pa.int64()), len(uniques)).to_numpy(zero_copy_only=False))
     return found
 
 
@@ -102,5 +102,5 @@ def label_text(values: pa.Array) -> pa.Array:
 def label_number(values: pa.Array, classes: tuple[str, ...]) -> np.ndarray:
     """Class numbers of label cells: (rows,) int32, -1 where missing or not one of the classes."""
     texts = values if is_text(values.type) else label_text(values)
-    ranks = _ranks(texts, classes)
-    return np.where(np.isnan(ranks), -1.0, ranks).astype(np.int32)
+    numbers = ranks(texts, classes)
+    return np.where(np.isnan(numbers), -1.0, numbers).astype(np.int32)

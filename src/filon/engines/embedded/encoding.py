@@ -100,7 +100,7 @@ class Encoder:
     def __call__(self, batch: pa.RecordBatch) -> Batch:
         """Encode one batch; rows without a label are left out."""
         labels = label_number(column(batch, self.plan.label.column), self.plan.label.classes)
-        missing, unknown = _left_out(column(batch, self.plan.label.column), labels)
+        missing, unknown = left_out(column(batch, self.plan.label.column), labels)
         if missing or unknown:
             batch = batch.filter(pa.array(labels >= 0))
             labels = labels[labels >= 0]
@@ -110,7 +110,7 @@ class Encoder:
         self.layout.labels(records)[:] = labels
         weights = self.layout.weights(records)
         if weights is not None:
-            weights[:] = _weights(column(batch, self.plan.weight), self.plan.weight)
+            weights[:] = weights_of(column(batch, self.plan.weight), self.plan.weight)
         self._features(batch, self.layout.matrix(records))
         members = self._members(batch)
         if members is not None:
@@ -149,14 +149,14 @@ class Encoder:
         return None
 
 
-def _left_out(cells: pa.Array, labels: np.ndarray) -> tuple[int, int]:
+def left_out(cells: pa.Array, labels: np.ndarray) -> tuple[int, int]:
     """Rows without a label, and rows whose label is none of the classes."""
     out = int((labels < 0).sum())
     missing = int(pc.sum(cells.is_null(nan_is_null=pa.types.is_floating(cells.type))).as_py() or 0) if out else 0
     return missing, out - missing
 
 
-def _weights(cells: pa.Array, name: str) -> np.ndarray:
+def weights_of(cells: pa.Array, name: str) -> np.ndarray:
     values = numbers64(cells)
     bad = ~(np.isfinite(values) & (values >= 0))
     if bad.any():

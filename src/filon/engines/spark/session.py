@@ -204,7 +204,7 @@ def defaults(folder: Path, memory_mib: int, *, local: bool) -> dict[str, str]:
         "spark.sql.session.timeZone": "UTC",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.execution.arrow.maxRecordsPerBatch": str(ROWS_PER_BATCH),
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{logs.absolute()} -Dlog4j.configurationFile=file:{logs.absolute()}",
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{logs.absolute()}",
         "spark.sql.parquet.enableVectorizedReader": "true",
         "spark.sql.sources.parallelPartitionDiscovery.threshold": "32",
     }

@@ -2,8 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TypeVar
+
+import pyarrow as pa
 
 from filon import errors
 from filon.errors import EngineError, FilonError, SetupError
@@ -25,6 +28,17 @@ def telling(batches: Iterator[T]) -> Iterator[T]:
         raise CodedInTask(MARK + json.dumps(said).encode("ascii").hex() + END) from None
 
 
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """The work of a task on batches, with its coded errors told."""
+
+    work: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Work on them."""
+        return telling(self.work(batches))
+
+
 def translated(exc: BaseException, origin: str) -> FilonError | None:
     """A coded error for what Spark raised; None for what is not Spark's."""
     said = str(exc)
@@ -43,7 +57,7 @@ def _carried(said: str) -> FilonError:
 
 
 def _ours(said: str, origin: str) -> FilonError:
-    if "PYTHON_VERSION_MISMATCH" in said or "different version" in said and "PYSPARK_PYTHON" in said:
+    if "PYTHON_VERSION_MISMATCH" in said or ("different version" in said and "PYSPARK_PYTHON" in said):
         return SetupError(
             "engines.python-differs",
             "the Python of Spark's workers is not that of the driver",

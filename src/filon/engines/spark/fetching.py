@@ -1,0 +1,39 @@
+"""Small results of Spark as Arrow: counts, samples, states. Never the rows of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from filon.engines.spark.session import Session
+
+IPC = pa.schema([("ipc", pa.binary())])
+
+
+def table(frame: Any, session: Session, origin: str = "the table") -> pa.Table:
+    """A small DataFrame as an Arrow table, in its order."""
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    parts = list(tables(frame, session, origin))
+    schema = to_arrow_schema(frame.schema)
+    return pa.concat_tables(parts) if parts else schema.empty_table()
+
+
+def tables(frame: Any, session: Session, origin: str = "the table") -> Iterator[pa.Table]:
+    """A DataFrame as Arrow tables, one partition at a time, in its order; what was ordered stays so."""
+    with session.in_our_words(origin):
+        for row in frame.mapInArrow(_packed, "ipc binary").toLocalIterator():
+            with pa.ipc.open_stream(bytes(row["ipc"])) as stream:
+                yield stream.read_all()
+
+
+def _packed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Each batch as a row of bytes: the one form that Spark 3.5, 4 and Connect all hand over without pandas."""
+    for batch in batches:
+        if batch.num_rows:
+            sink = pa.BufferOutputStream()
+            with pa.ipc.new_stream(sink, batch.schema) as stream:
+                stream.write_batch(batch)
+            yield pa.RecordBatch.from_arrays([pa.array([sink.getvalue().to_pybytes()], pa.binary())], schema=IPC)
