@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from filon.engines.base import Column
 
 _TOKEN = re.compile(r"""'(?:[^']|'')*' | "((?:[^"]|"")*)" | ([^\W\d]\w*)(\s*\()? | --[^\n]*""", re.VERBOSE)
+_PYTHON = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 def needed(columns: Sequence[Column], features: Sequence[str]) -> tuple[Column, ...]:
@@ -17,6 +18,8 @@ def needed(columns: Sequence[Column], features: Sequence[str]) -> tuple[Column, 
 def mentioned_by(columns: Sequence[Column], features: Sequence[str]) -> frozenset[str]:
     """Source columns that derived features are computed from."""
     by_name = {column.name.lower(): column.name for column in columns if not column.sql}
+    if any(_PYTHON.fullmatch(column.sql) for column in columns if column.name in features):
+        return frozenset(column.name for column in columns if not column.sql and column.role != "label")  # it is handed the whole row
     words = (word.lower() for column in columns if column.sql and column.name in features for word in identifiers(column.sql))
     return frozenset(by_name[word] for word in words if word in by_name)
 

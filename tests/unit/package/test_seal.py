@@ -152,3 +152,13 @@ def test_a_row_needs_features_and_what_they_are_derived_from() -> None:
     assert [column.name for column in needed(columns, ("age", "month_number"))] == ["month", "age"]
     assert [column.name for column in needed(columns, ("age",))] == ["age"]
     assert mentioned_by(columns, ("month_number",)) == {"month"}
+
+
+def test_a_python_function_is_handed_the_whole_row_but_the_label() -> None:
+    columns = (
+        Column(name="a", kind="number", role="dropped"),
+        Column(name="y", kind="category", role="label"),
+        Column(name="b", kind="number"),
+    )
+    derived = Column(name="distance", kind="number", sql="features:distance")
+    assert mentioned_by((*columns, derived), ("distance",)) == {"a", "b"}
