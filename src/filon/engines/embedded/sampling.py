@@ -74,6 +74,14 @@ class LowestRows:
             if self.per_class and len(of_class) >= self.per_class:
                 self._bounds[code] = of_class[self.per_class - 1]
 
+    def merge(self, other: "LowestRows") -> None:
+        """Take in what another part of the table kept."""
+        if other._rows is None:
+            return
+        texts = pa.array([None, *other._texts], pa.string()).take(pa.array(other._codes))
+        (rows,) = other._rows.combine_chunks().to_batches()
+        self.add(rows, other._hashes, texts)
+
     def table(self, most: int, per_class: int) -> pa.Table | None:
         """At most so many rows, in the order of their hashes; None when there were none at all.
 

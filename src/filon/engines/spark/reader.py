@@ -18,6 +18,7 @@ from filon.engines.base import Source
 from filon.engines.embedded import functions
 from filon.engines.embedded.deriving import bind_where
 from filon.engines.embedded.fetching import localised
+from filon.engines.embedded.sampling import LowestRows
 from filon.engines.embedded.session import connect, in_our_words
 from filon.engines.embedded.views import make_views, misfit_of, scan
 from filon.engines.s3 import is_remote
@@ -44,7 +45,9 @@ class SparkTable:
 
     def __init__(self, session: Session, source: Source, misfits: tuple[str, ...], schema: pa.Schema, pieces: Cut, listen: Listen) -> None:
         self.session, self.source, self.misfits, self.schema, self.cut = session, source, misfits, schema, pieces
+        self.lowest: LowestRows | None = None
         self._listen = listen
+        self._counted: list[int] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -80,13 +83,13 @@ class SparkTable:
 
     def count(self) -> int:
         """Number of rows (for Parquet without a filter, from the footers alone)."""
-        if self.cut.rows >= 0 and not self.source.where:
+        if self.cut.rows >= 0 and (self._counted is not None or not self.source.where):
             return self.cut.rows
         return sum(self._counts())
 
     def located(self) -> SparkTable:
-        """The table with the place of each piece's first row known: one pass that counts, where the files do not say it."""
-        if not self.source.where and all(piece.place >= 0 for piece in self.cut.pieces):
+        """This table, now that the place of each piece's first row is known: one pass that counts, where the files do not say it."""
+        if self._counted is not None or (not self.source.where and all(piece.place >= 0 for piece in self.cut.pieces)):
             return self
         self._listen(Event(stage="read", text="counting the rows of each file"))
         counts = self._counts()
@@ -94,12 +97,12 @@ class SparkTable:
         for piece, rows in zip(self.cut.pieces, counts, strict=True):
             pieces.append(replace(piece, place=before))
             before += rows
-        known = replace(self.cut, pieces=tuple(pieces), rows=before)
-        table = SparkTable(self.session, self.source, self.misfits, self.schema, known, self._listen)
-        table._counted = counts
-        return table
+        self.cut = replace(self.cut, pieces=tuple(pieces), rows=before)
+        return self
 
-    _counted: list[int] | None = None
+    def remember(self, lowest: LowestRows) -> None:
+        """Keep the lowest rows of a pass over all columns: a small sample needs no pass then."""
+        self.lowest = lowest
 
     def _counts(self) -> list[int]:
         if self._counted is None:
