@@ -103,6 +103,8 @@ class SparkCluster:
             raise
         finally:
             self._running.pop(handle.id, None)
+            if process.stdout is not None:
+                process.stdout.close()
         code = process.wait()
         state = "done" if result is not None else "failed"
         out = str((result or {}).get("run") or (result or {}).get("path") or (result or {}).get("out") or "")
