@@ -36,6 +36,10 @@ test-all *words:
 parity engine="embedded" *words:
     pytest tests/parity -k "{{ engine }}" {{ words }}
 
+# The Spark engine, on the Spark of this environment, and on a standalone cluster
+spark *words:
+    pytest tests/spark tests/parity -m spark {{ words }}
+
 # The journeys through the command line
 story *words:
     pytest tests/story -n 2 {{ words }}

@@ -25,6 +25,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the texts of tests/golden from what the product says now")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist, which reads the group off the marker
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All that needs Spark goes to one worker: one session (and one cluster) at a time, and cores left for the rest."""
+    for item in items:
+        if item.get_closest_marker("spark"):
+            item.add_marker(pytest.mark.xdist_group("spark"))
+
+
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):

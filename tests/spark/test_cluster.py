@@ -11,7 +11,7 @@ from tests.servers.spark_cluster import CONF, Cluster, cluster, standalone
 from tests.story.conftest import COMMAND, QUICK, RECIPE, Said, bank_like, environment
 
 __all__ = ["cluster", "standalone"]
-pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.xdist_group("spark")]
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
 TIMEOUT_S = 300
 
