@@ -74,3 +74,22 @@ def mean(values: np.ndarray, peers: Peers) -> float:
         return float(values.mean(dtype=np.float64))
     total = peers.sum(np.array([values.sum(dtype=np.float64), len(values)]))
     return float(total[0] / total[1])
+
+
+def tracker(host: str, peers: int) -> dict[str, Any]:
+    """Start what the peers meet by, on this host; the words that each of them needs."""
+    import threading
+
+    from xgboost.tracker import RabitTracker
+
+    made = RabitTracker(n_workers=peers, host_ip=host, sortby="task")
+    made.start()
+    threading.Thread(target=made.wait_for, name="filon-tracker", daemon=True).start()
+    return dict(made.worker_args())
+
+
+def communicator(words: dict[str, Any], number: int) -> Any:
+    """The context within which peer `number` talks to the others; `Together` is made inside, in the same thread."""
+    from xgboost.collective import CommunicatorContext
+
+    return CommunicatorContext(**words, dmlc_task_id=f"{number:06d}")

@@ -1,0 +1,160 @@
+"""What the executors have: slots, cores, memory; and what a fold needs."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from filon.engines.trainer.matrix import CELL_BYTES, ROW_BYTES
+from filon.errors import EngineError
+
+if TYPE_CHECKING:
+    from filon.engines.spark.session import Session
+
+TASK_MIB = 256
+"""Resident memory of a Python worker beside its matrix: libraries and the buffers of a block."""
+
+WAIT_S = 30.0
+"""Executors that were asked for may come late: so long are they waited for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """slots : tasks that run at the same time; executors : how many there are; cores : of one task
+    room_mib : memory of one task; said : where that is from, for the reason that is told
+    """
+
+    slots: int
+    executors: int
+    cores: int
+    room_mib: float
+    said: str
+
+
+def need_mib(rows: int, features: int) -> float:
+    """Memory of one fit on so many rows, in the task that does it."""
+    return TASK_MIB + (rows * features * CELL_BYTES + rows * ROW_BYTES) / 2**20
+
+
+def capacity(session: Session) -> Capacity:
+    """As Spark tells it now."""
+    conf = _conf(session)
+    cores = int(conf("spark.task.cpus", "1"))
+    if session.connect:
+        slots = session.parallel
+        room = mib(conf("spark.executor.memory", "1g")) / 2
+        return Capacity(slots=slots, executors=slots, cores=cores, room_mib=room, said="half of spark.executor.memory")
+    if session.local:
+        slots = slots_of(session)
+        # Python's workers stand beside the JVM of a local Spark, not in it
+        whole = max(mib(conf("spark.driver.memory", "1g")), memory_mib() / 2)
+        return Capacity(slots=slots, executors=1, cores=cores, room_mib=whole / slots, said="half of this machine's memory")
+    slots, executors = slots_of(session), max(1, len(executors_of(session)))
+    beside = max(1, -(-slots // executors))
+    python = conf("spark.executor.pyspark.memory", "")
+    if python:
+        return Capacity(slots=slots, executors=executors, cores=cores, room_mib=mib(python) / beside, said="spark.executor.pyspark.memory")
+    heap = mib(conf("spark.executor.memory", "1g"))
+    factor = float(conf("spark.executor.memoryOverheadFactor", "0.1"))
+    over = mib(conf("spark.executor.memoryOverhead", "")) if conf("spark.executor.memoryOverhead", "") else max(384.0, heap * factor)
+    room = (heap + over) / 2 / beside  # the other half is the JVM's
+    return Capacity(
+        slots=slots, executors=executors, cores=cores, room_mib=room, said="half of spark.executor.memory and its memoryOverhead"
+    )
+
+
+def slots_of(session: Session) -> int:
+    """Tasks that Spark can run at the same time, now."""
+    if session.connect:
+        return session.parallel
+    context = session.spark.sparkContext
+    try:
+        scala = context._jsc.sc()
+        return int(scala.maxNumConcurrentTasks(scala.resourceProfileManager().defaultResourceProfile()))
+    except Exception:  # an internal of Spark, which may go; its own estimate is next best
+        return max(1, int(context.defaultParallelism))
+
+
+def executors_of(session: Session) -> list[str]:
+    """Addresses of the executors, without the driver's own."""
+    try:
+        found = session.spark.sparkContext._jsc.sc().statusTracker().getExecutorInfos()
+        every = [f"{one.host()}:{one.port()}" for one in found]
+    except Exception:  # as above
+        return []
+    return every[1:] if len(every) > 1 else every
+
+
+def refuse_dynamic(session: Session) -> None:
+    """Raise `engines.spark-dynamic-allocation` when a barrier stage could not be run."""
+    conf = _conf(session)
+    if session.local or conf("spark.dynamicAllocation.enabled", "false").lower() != "true":
+        return
+    raise EngineError(
+        "engines.spark-dynamic-allocation",
+        "training over the cluster needs a fixed number of executors, and dynamic allocation is on",
+        "spark.dynamicAllocation.enabled = true (the default on EMR): executors that come and go cannot train one model together",
+        '[places.spark] conf = { "spark.dynamicAllocation.enabled" = "false", "spark.executor.instances" = "4" }',
+    )
+
+
+def wait_for_slots(session: Session, least: int, tell: Callable[[str], None], patience_s: float = WAIT_S) -> int:
+    """Slots, once there are `least` or the patience is over.
+
+    Raises
+    ------
+    EngineError : `engines.spark-no-slots` when there are fewer
+    """
+    until = time.monotonic() + patience_s
+    while (slots := slots_of(session)) < least and time.monotonic() < until:
+        tell(f"waiting for executors: {slots} of {least} slots are there")
+        time.sleep(2.0)
+    if slots >= least:
+        return slots
+    raise EngineError(
+        "engines.spark-no-slots",
+        f"training over the cluster needs {least} tasks at the same time, and Spark has room for {slots}",
+        f"{len(executors_of(session))} executors; waited {patience_s:.0f} s for more",
+        'start workers, or ask for executors: [places.spark] conf = { "spark.executor.instances" = "2", "spark.executor.cores" = "2" }',
+    )
+
+
+def mib(text: str) -> float:
+    """A Spark size in MiB; a bare number counts as MiB, as Spark reads its memory settings.
+
+    >>> mib("2g"), mib("512m"), mib("1024"), mib("1048576b")
+    (2048.0, 512.0, 1024.0, 1.0)
+    """
+    found = re.fullmatch(r"\s*([\d.]+)\s*([kmgtpb]?)b?\s*", text.lower())
+    if not found:
+        return 1024.0
+    unit = {"": 1.0, "b": 2.0**-20, "k": 2.0**-10, "m": 1.0, "g": 2.0**10, "t": 2.0**20, "p": 2.0**30}[found[2]]
+    return float(found[1]) * unit
+
+
+def memory_mib() -> float:
+    """Memory of this machine."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _conf(session: Session) -> Callable[[str, str], str]:
+    """Spark's properties by name, "" or the default where one is not set."""
+
+    def read(name: str, default: str) -> str:
+        try:
+            if session.connect:
+                return str(session.spark.conf.get(name, default))
+            return str(session.spark.sparkContext.getConf().get(name, default))
+        except Exception:  # Connect refuses to tell some of them
+            return default
+
+    return read
+
+
+def conf_of(session: Any, name: str, default: str = "") -> str:
+    """One property of Spark."""
+    return _conf(session)(name, default)
