@@ -13,6 +13,7 @@ from filon.engines.base import LabelPlan
 from filon.errors import some
 from filon.evaluate import (
     Context,
+    Exam,
     FamilyResult,
     choose_threshold,
     examine,
@@ -32,6 +33,7 @@ from filon.read import read, read_like
 from filon.runs import to_plain
 from filon.search import search
 from filon.split import split
+from filon.watch import learn, ranges_of
 
 if TYPE_CHECKING:
     from filon.check.records import Checked
@@ -82,10 +84,10 @@ def run(story: Story) -> Bundle | None:
     with folder.stage("fit"):
         fitted = fit(folds, choice, engine, story.listen)
     with folder.stage("evaluate"):
-        context = _evaluate(story, folds, choice, fitted, checked)
+        context, exam = _evaluate(story, folds, choice, fitted, checked)
     with folder.stage("package"):
         story.tell("package", "sealing the bundle: golden rows through every door")
-        return _package(story, table, folds, fitted, checked, context)
+        return _package(story, table, folds, fitted, checked, context, exam)
 
 
 def look(file: RecipeFile, table: Table, engine: Engine, listen: Listen) -> Checked:
@@ -137,23 +139,39 @@ def _search(story: Story, folds: Folds) -> Choice:
     if before:
         story.tell("search", f"{len(before)} trials of the earlier attempt stand")
     return search(
-        folds, recipe.search, story.engine, seed=recipe.split.seed, done=before, load=folder.load_trial, keep=keep, listen=story.listen
+        folds,
+        recipe.search,
+        story.engine,
+        seed=recipe.split.seed,
+        done=before,
+        load=folder.load_trial,
+        keep=keep,
+        rules=recipe.rules,
+        listen=story.listen,
     )
 
 
 def _with_failures(story: Story, checked: Checked, choice: Choice) -> Checked:
-    """A trial that failed is a finding (law 7): the first three are named."""
+    """A trial that failed is a finding (law 7), and so is a rule that was broken: the first three are named."""
+    told = []
     failed = [record for record in choice.records if record.state == "failed"]
-    if not failed:
+    if failed:
+        errors = some((f"trial {record.number}, {record.family}: {record.error}" for record in failed), most=3)
+        told.append(finding("warning", "search.trial-failed", failed=len(failed), trials=len(choice.records), some=errors))
+    broken: dict[str, list[str]] = {}
+    for record in choice.records:
+        for one in record.broken:
+            broken.setdefault(one.rule, []).append(f"trial {record.number}, {record.family}: {one.why}")
+    for rule, lines in broken.items():
+        told.append(finding("warning", f"rules.{rule}", broken=len(lines), trials=len(choice.records), some=some(lines, most=3)))
+    if not told:
         return checked
-    errors = some((f"trial {record.number}, {record.family}: {record.error}" for record in failed), most=3)
-    told = finding("warning", "search.trial-failed", failed=len(failed), trials=len(choice.records), some=errors)
-    checked = replace(checked, findings=(*checked.findings, told))
+    checked = replace(checked, findings=(*checked.findings, *told))
     story.folder.write_json("findings.json", findings_dict(checked))
     return checked
 
 
-def _evaluate(story: Story, folds: Folds, choice: Choice, fitted: Fitted, checked: Checked) -> Context:
+def _evaluate(story: Story, folds: Folds, choice: Choice, fitted: Fitted, checked: Checked) -> tuple[Context, Exam]:
     """The one look at the test fold: the winner, and the best of every family beside it."""
     recipe, engine, settings = story.file.recipe, story.engine, story.file.recipe.evaluate
     assert fitted.ensemble is not None
@@ -179,7 +197,7 @@ def _evaluate(story: Story, folds: Folds, choice: Choice, fitted: Fitted, checke
     story.tell("evaluate", "the report")
     write_report(story.folder.path / "report", exam, context, settings.lang)
     story.folder.update(headlines=headlines(exam, context, settings.lang), threshold=threshold)
-    return context
+    return context, exam
 
 
 def _metrics(tally: Tally | None) -> Mapping[str, float | None]:
@@ -224,8 +242,9 @@ def _facts(story: Story, folds: Folds) -> dict[str, str]:
     }
 
 
-def _package(story: Story, table: Table, folds: Folds, fitted: Fitted, checked: Checked, context: Context) -> Bundle:
+def _package(story: Story, table: Table, folds: Folds, fitted: Fitted, checked: Checked, context: Context, exam: Exam) -> Bundle:
     assert fitted.ensemble is not None
+    learned = learn(story.engine, folds, fitted.ensemble, exam, ranges_of(checked.profile.columns))
     contents = Contents(
         name=story.file.recipe.name,
         columns=checked.source.columns,
@@ -233,7 +252,7 @@ def _package(story: Story, table: Table, folds: Folds, fitted: Fitted, checked: 
         label=checked.label.column,
         ensemble=fitted.ensemble,
         threshold=story.folder.manifest.get("threshold"),
-        baseline=profile_dict(checked),
+        baseline={**profile_dict(checked), "watch": learned},
         report=story.folder.path / "report",
         run=_travelling(story, folds, context),
     )
@@ -249,5 +268,6 @@ def _travelling(story: Story, folds: Folds, context: Context) -> dict[str, Any]:
         "created_at": story.folder.manifest["created_at"],
         "metric": context.metric,
         "folds": to_plain(folds.info),
+        "watch": story.file.recipe.watch.model_dump(mode="json"),
         "read": {"csv": data.csv.model_dump(mode="json"), "missing": list(data.missing)},
     }

@@ -18,10 +18,13 @@ from filon.errors import RecipeError, some
 from filon.evaluate.settings import EvaluateSettings
 from filon.places.settings import PlacesSettings
 from filon.read.settings import DataSettings
+from filon.registry.settings import GateSettings
+from filon.rules import RulesSettings
 from filon.search.settings import SearchSettings
 from filon.settings import Settings
 from filon.split.settings import SplitSettings
 from filon.track import TrackSettings
+from filon.watch.settings import WatchSettings
 
 
 class Recipe(Settings):
@@ -32,8 +35,11 @@ class Recipe(Settings):
     check: CheckSettings = CheckSettings()
     split: SplitSettings = SplitSettings()
     search: SearchSettings = SearchSettings()
+    rules: RulesSettings = RulesSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
+    watch: WatchSettings = WatchSettings()
     track: TrackSettings = TrackSettings()
+    gates: GateSettings = GateSettings()
     places: PlacesSettings = PlacesSettings()
 
     @field_validator("name")

@@ -15,6 +15,7 @@ from typing import Any
 from filon.engines.base import CurvePoint
 from filon.errors import RecipeError, SetupError
 from filon.files import cannot_write, write_atomic
+from filon.rules import Broken
 from filon.search.records import TrialRecord
 from filon.trees import Ensemble, LinearDesign
 
@@ -238,4 +239,5 @@ def load_ensemble(stem: Path) -> Ensemble | None:
 
 
 def _trial(line: Mapping[str, Any]) -> TrialRecord:
-    return TrialRecord(**{**line, "curve": tuple(CurvePoint(**point) for point in line.get("curve", ()))})
+    points = tuple(CurvePoint(**point) for point in line.get("curve", ()))
+    return TrialRecord(**{**line, "curve": points, "broken": tuple(Broken(**one) for one in line.get("broken", ()))})

@@ -10,9 +10,11 @@ from typing import Any, Literal, Protocol
 
 import pyarrow as pa
 
+from filon.engines.survey import Survey, SurveyPlan
 from filon.engines.tally import Tally
 from filon.rows.encode import Encoding
 from filon.trees import Ensemble
+from filon.rules import Broken, RulesSettings
 
 Kind = Literal["number", "category", "boolean", "date", "text", "other"]
 """number: float32 feature; category: text with few values; boolean: feature 0/1; date: date or timestamp (never a
@@ -71,7 +73,8 @@ class Column:
 class Source:
     """What `read` found: files, format, dialect and the columns with inferred or declared kinds (source columns first, then derived)."""
 
-    format: Literal["csv", "parquet"]
+    format: Literal["csv", "parquet", "capture"]
+    """capture: lines of what a server was asked and answered (see `engines.captures`)"""
     files: tuple[File, ...]
     dialect: Dialect | None
     columns: tuple[Column, ...]
@@ -279,6 +282,8 @@ class FitPlan:
     deadline_s: float | None = None
     part: tuple[int, int] | None = None
 
+    rules: RulesSettings | None = None
+    """watched for after every round; None watches for nothing (the refit, which repeats a known fit)"""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
@@ -296,6 +301,8 @@ class Fitted:
     shared: str = ""
     error: str = ""
 
+    broken: tuple[Broken, ...] = ()
+    """rules that this fit broke, up to its own rounds"""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sink:
@@ -352,6 +359,12 @@ class Engine(Protocol):
     def write(self, scored: Table, sink: Sink) -> Written:
         """Write beside, then commit once (law 6)."""
         ...
+    def survey(self, scored: Table, plan: SurveyPlan, labels: Table | None = None) -> Survey:
+        """How often each feature falls in which cell, how the model answers, and what labels say of it, by period.
+
+        `labels` holds labels that came later, by the columns `plan.named`; without it the label column counts, where there is one."""
+        ...
+
 
     def sample(self, rows: "Table | Fold", most: int, per_class: int = 0) -> pa.Table:
         """At most `most` rows with the lowest row hashes (and at least `per_class` of each class where there are that many).

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from filon.engines.base import Engine, FitPlan, Folds
 from filon.events import Listen, silence
+from filon.rules import RulesSettings
 from filon.search import budget as money
 from filon.search.default import search_default
 from filon.search.grid import Axes, axes, grid, named
@@ -33,6 +34,7 @@ def search(
     done: Sequence[TrialRecord] = (),
     load: Load | None = None,
     keep: Keep,
+    rules: RulesSettings | None = None,
     listen: Listen = silence,
 ) -> Choice:
     """Fit trials on the training fold and choose by the metric on the validation fold; the test fold is out of reach.
@@ -43,6 +45,7 @@ def search(
     done : records of an interrupted search: what is done or failed there is not fitted again
     load : gives the model of a finished trial by its number, or None
     keep : is told each record with its fitted trial (not those of `done`)
+    rules : watched for in every fit; None watches for nothing
 
     Returns
     -------
@@ -50,7 +53,7 @@ def search(
 
     Raises
     ------
-    EngineError : `search.all-failed`, `search.no-time`
+    EngineError : `search.all-failed`, `search.no-time`, `rules.run-stopped`
     DataError : `search.metric-undefined`
     RecipeError : `search.dollars-without-minutes`
     """
@@ -64,7 +67,7 @@ def search(
         done={record.key: record for record in done if record.state != "skipped"},
         load=load,
     )
-    plan = FitPlan(rows=settings.rows, metric=settings.metric)
+    plan = FitPlan(rows=settings.rows, metric=settings.metric, rules=rules)
     strategy = settings.budget.strategy
     if strategy == "auto" and not named(settings):
         return search_default(ledger, plan, settings.budget, seed)

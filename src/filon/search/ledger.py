@@ -95,6 +95,7 @@ class Ledger:
             if record.state != "skipped":
                 self.keep(record, Fitted(trial=trial, ensemble=None, tally=None, rounds=record.rounds, seconds=record.seconds))
             found[trial.number] = self._write(record)
+            _refuse_to_go_on(record)
         return [found[trial.number] for trial in trials]
 
     def enter(self, record: TrialRecord, fitted: Fitted) -> TrialRecord:
@@ -123,6 +124,7 @@ class Ledger:
                 self._offer(record, own)
             self.keep(record, own)
             entered.append(self._write(record))
+        _refuse_to_go_on(entered[0])
         return entered
 
     def _recall(self, known: TrialRecord, trial: Trial, final: bool) -> TrialRecord:
@@ -230,6 +232,23 @@ class Ledger:
         )
 
 
+def _refuse_to_go_on(record: TrialRecord) -> None:
+    """End the run where a rule asks for it; the trial is on record by now.
+
+    Raises
+    ------
+    EngineError : `rules.run-stopped`
+    """
+    stopping = next((one for one in record.broken if one.action == "stop-run"), None)
+    if stopping is not None:
+        raise EngineError(
+            "rules.run-stopped",
+            f"the rule {stopping.rule} stopped the run at trial {record.number} ({record.family})",
+            stopping.why,
+            f'change the settings of the search; or rules.{stopping.rule.replace("-", "_")} = "warn" to go on',
+        )
+
+
 def trial_of(record: TrialRecord) -> Trial:
     """The trial that a record is of."""
     return Trial(number=record.number, family=record.family, settings=record.settings, seed=record.seed)
@@ -244,7 +263,8 @@ def rank(record: TrialRecord, metric: str) -> tuple[bool, float, int, int]:
 
 def _of(name: str, fitted: Fitted, plan: FitPlan) -> TrialRecord:
     if fitted.ensemble is None or fitted.tally is None:
-        return _record(name, fitted.trial, "failed", plan, error=fitted.error or "no reason given", seconds=fitted.seconds)
+        failed = _record(name, fitted.trial, "failed", plan, error=fitted.error or "no reason given", seconds=fitted.seconds)
+        return replace(failed, curve_metric=fitted.curve_metric, curve=fitted.curve, broken=fitted.broken)
     return replace(
         _record(name, fitted.trial, "done", plan, seconds=fitted.seconds),
         metrics=measure(fitted.tally),
@@ -253,6 +273,7 @@ def _of(name: str, fitted: Fitted, plan: FitPlan) -> TrialRecord:
         shared=fitted.shared,
         curve_metric=fitted.curve_metric,
         curve=fitted.curve,
+        broken=fitted.broken,
     )
 
 
@@ -288,7 +309,8 @@ def _crossed(name: str, trial: Trial, fits: Sequence[Fitted], plan: FitPlan, par
             curve_metric=fits[0].curve_metric,
             curve=_mean_curve([fitted.curve for fitted in fits]),
         )
-    return replace(record, parts=parts)
+    broken = {one.rule: one for fitted in fits for one in fitted.broken}
+    return replace(record, parts=parts, broken=tuple(broken.values()))
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

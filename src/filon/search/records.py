@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from filon.engines.base import CurvePoint, Fitted, Trial, Value
+from filon.rules import Broken
 from filon.search.settings import FamilyName
 
 
@@ -30,6 +31,8 @@ class TrialRecord:
     curve: tuple[CurvePoint, ...] = ()
     rows: int = 0
     parts: int = 0
+    broken: tuple[Broken, ...] = ()
+    """rules that the fit broke (of cross-validated trials: each rule once)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,11 @@ from filon.check.records import Finding
 from filon.check.wording import finding, grouped, sql_name, toml_key, toml_list, toml_text, translate
 from filon.errors import CODES
 
-FOUND_LATER = ("search.trial-failed",)
+ERRORS = ("bad-set", "data-or-capture", "labels-unusable", "no-baseline", "no-rows", "no-time", "nothing-captured", "since-unreadable")
+FOUND_LATER = (
+    "search.trial-failed",
+    *(code for code in CODES if code.startswith(("watch.", "rules.")) and code.partition(".")[2] not in (*ERRORS, "run-stopped")),
+)
 CHECK_CODES = [*(code for code in CODES if code.startswith("check.")), *FOUND_LATER]
 
 

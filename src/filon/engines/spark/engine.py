@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from filon.engines.spark.reader import SparkTable
     from filon.engines.spark.scoring import SparkScored
     from filon.engines.tally import Tally
+    from filon.engines.survey import Survey, SurveyPlan
     from filon.rows.encode import Encoding
     from filon.trees import Ensemble
 
@@ -81,6 +82,12 @@ class SparkEngine:
         return tally(scored, by, self.listen)
 
     def write(self, scored: SparkScored, sink: Sink) -> Written:
+    def survey(self, scored: SparkScored, plan: SurveyPlan, labels: SparkTable | None = None) -> Survey:
+        """Cells of the features, scores and tallies by period."""
+        from filon.engines.spark.surveying import survey
+
+        return survey(scored, plan, labels, self.listen)
+
         """Write beside, then commit once."""
         from filon.engines.spark.writing import write
 

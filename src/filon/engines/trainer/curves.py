@@ -1,6 +1,7 @@
 """The trainer's own metrics: one per round, close to the metric the search is judged by."""
 
 from filon.engines.base import CurvePoint
+from filon.rules import Broken, RulesSettings, Watcher
 
 _TWO = {
     "areaUnderROC": "auc",
@@ -22,8 +23,9 @@ def metric_of(metric: str, classes: int) -> str:
 class Curve:
     """Points as they come (every round when `patience` is not 0), and the round to stop at."""
 
-    def __init__(self, metric: str, patience: int) -> None:
+    def __init__(self, metric: str, patience: int, rules: RulesSettings | None = None) -> None:
         self.metric, self.patience = metric, patience
+        self.watcher = Watcher(rules, metric in _RISING)
         self.points: list[CurvePoint] = []
         self._peaks: list[int] = []  # by point: the best round until then
 
@@ -33,6 +35,7 @@ class Curve:
         better = not best or self._height(point) > self._height(self.points[best - 1])
         self.points.append(point)
         self._peaks.append(len(self.points) if better else best)
+        self.watcher(self.points)
 
     def best(self, rounds: int) -> int:
         """Rounds kept by a fit of at most `rounds`: the best on validation; all of them without validation or patience.
@@ -43,9 +46,13 @@ class Curve:
         return self._peaks[min(rounds, len(self.points)) - 1]
 
     def over(self) -> bool:
-        """Whether nothing better has come for `patience` rounds."""
+        """Whether nothing better has come for `patience` rounds, or a rule ends the fit."""
         seen = len(self.points)
-        return bool(self.patience) and bool(seen) and seen - self.best(seen) >= self.patience
+        return self.watcher.stopped or (bool(self.patience) and bool(seen) and seen - self.best(seen) >= self.patience)
+
+    def broken(self, rounds: int) -> tuple[Broken, ...]:
+        """Rules broken within so many rounds."""
+        return tuple(one for one in self.watcher.broken if one.round <= rounds)
 
     def _height(self, point: CurvePoint) -> float:
         value = point.valid

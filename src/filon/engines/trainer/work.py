@@ -2,12 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from filon.engines.base import FitPlan, Fitted
+from filon.engines.base import FitPlan, Fitted, Trial
 from filon.engines.tally import Tallier, Tally
 from filon.engines.trainer.boosting import boost
 from filon.engines.trainer.curves import Curve, metric_of
@@ -15,9 +15,11 @@ from filon.engines.trainer.families import by_sets, link_of, parameters
 from filon.engines.trainer.forest import Grown, blank, grow
 from filon.engines.trainer.linear import regress
 from filon.engines.trainer.matrix import Matrices
+from filon.engines.trainer.peers import mean
 from filon.engines.trainer.progress import Progress
 from filon.engines.trainer.rows import FoldRows
 from filon.engines.trainer.sharing import Group, Size, one_line
+from filon.rules import Broken, outcome
 from filon.trees import ubjson
 from filon.trees.ensemble import Ensemble
 from filon.trees.scoring import scorer
@@ -60,7 +62,7 @@ class Work:
         ------
         Stopped : when `stop` says so
         """
-        if self._broken or self._stop() or self._late():
+        if self._broken or self._stop() or self._matrices.peers.any(self._late()):
             return
         self._progress.begin(self.group)
         self._began = self._began or time.monotonic()
@@ -94,22 +96,50 @@ class Work:
         for size, trials in self.group.parts():
             if size not in models:
                 continue
+            broken = curve.broken(size[0] if self.group.work.family != "logistic_regression" else len(curve.points))
+            useless = next((one for one in broken if one.useless), None)
+            if useless is not None:
+                yield from self._useless(trials, curve, broken, useless.why)
+                continue
             ensemble = models.pop(size)()
             valid = self._matrices.valid if self._plan.valid else None
+            tally = None if valid is None else tallied(ensemble, valid, self._matrices.threads)
+            if tally is not None:
+                seen = outcome(tally.confusion, ensemble.classes, ensemble.rounds, self._plan.rules)
+                broken = (*broken, *seen)
+                if any(one.useless for one in seen):
+                    yield from self._useless(trials, curve, broken, seen[0].why)
+                    continue
             first = Fitted(
                 trial=trials[0],
                 ensemble=ensemble,
-                tally=None if valid is None else tallied(ensemble, valid, self._matrices.threads),
+                tally=tally,
                 rounds=ensemble.trees // _outputs(ensemble) if ensemble.link == "identity" else ensemble.rounds,
                 curve=tuple(point for point in curve.points if point.round <= size[0] or ensemble.form == "linear"),
                 curve_metric=curve.metric,
                 seconds=time.monotonic() - self._began,
                 shared=self.group.shared(trials[0]),
+                broken=broken,
             )
             for trial in trials:
                 self._told.add(trial.number)
                 yield first if trial is trials[0] else replace(first, trial=trial, shared=self.group.shared(trial), seconds=0.0)
             self._began = time.monotonic()
+
+    def _useless(self, trials: Sequence[Trial], curve: Curve, broken: tuple[Broken, ...], why: str) -> Iterator[Fitted]:
+        """Trials that a rule has ended and that are of no use: failed, with the curve that shows why."""
+        for trial in trials:
+            self._told.add(trial.number)
+            yield Fitted(
+                trial=trial,
+                ensemble=None,
+                tally=None,
+                rounds=0,
+                curve=tuple(curve.points),
+                curve_metric=curve.metric,
+                error=f"stopped by a rule: {why}",
+                broken=broken,
+            )
 
     def _tell(self, value: float | None) -> None:
         self._progress.step(self.group, value)
@@ -118,22 +148,24 @@ class Work:
         work, encoding = self.group.work, self._matrices.train.encoding
         pair = self._matrices.get(work.matrix)
         patience = int(float(str(work.acts.get("early_stopping_rounds", 0)))) if pair[1] is not None else 0
-        curve = Curve(metric_of(self._plan.metric, len(encoding.classes)), patience)
-        booster = boost(self._parameters(pair[0]), self.group.rounds, pair, curve, self._tell, self._stop, self._late)
+        curve, peers = Curve(metric_of(self._plan.metric, len(encoding.classes)), patience, self._plan.rules), self._matrices.peers
+        booster = boost(self._parameters(pair[0]), self.group.rounds, pair, curve, self._tell, self._stop, self._late, peers)
         done = booster.num_boosted_rounds()
         tree, shape, found = ubjson.read(bytes(booster.save_raw("ubj"))), self._shape(), {}
         for size, _ in self.group.parts():  # largest first: each is cut from the one before
-            if size[0] <= done or patience:  # else it was cut short by the deadline
+            if size[0] <= done or patience or curve.watcher.stopped:  # else it was cut short by the deadline
                 kept = curve.best(min(size[0], done))
                 trees = cut(tree, kept)
                 found[size] = _ready(replace(shape, model=ubjson.write(tree), rounds=kept, trees=trees))
         return found, curve if curve.points else Curve("", 0)
 
     def _grow(self, numbers: range) -> Grown:
-        work, classes = self.group.work, len(self._matrices.train.encoding.classes)
+        work, classes, peers = self.group.work, len(self._matrices.train.encoding.classes), self._matrices.peers
         matrix = self._matrices.get(work.matrix)[0]
         rate = float(str(work.acts["subsamplingRate"]))
-        return grow(self._parameters(matrix), numbers, self.group.depth_of, rate, matrix, classes, self._tell, self._stop, self._late)
+        return grow(
+            self._parameters(matrix), numbers, self.group.depth_of, rate, matrix, classes, self._tell, self._stop, self._late, peers
+        )
 
     def _join(self) -> Models:
         """The forests that the trees suffice for, up to the first that is missing."""
@@ -150,16 +182,16 @@ class Work:
 
     def _regress(self) -> tuple[Models, Curve]:
         acts = {name: float(str(value)) for name, value in self.group.work.acts.items()}
-        ensemble, points = regress(acts, self._matrices.train, self._tell, self._stop, self._late)
-        curve = Curve("logloss", 0)
+        ensemble, points = regress(acts, self._matrices.train, self._tell, self._stop, self._late, self._matrices.peers)
+        curve = Curve("logloss", 0, self._plan.rules)
         for point in points:
             curve.add(point)
         return {size: _ready(ensemble) for size, _ in self.group.parts()}, curve
 
     def _parameters(self, train: Any) -> dict[str, object]:
         encoding, weight = self._matrices.train.encoding, train.get_weight()
-        mean = float(weight.mean(dtype="float64")) if weight.size else 1.0
-        named = parameters(self.group.work, len(encoding.classes), len(encoding.features), mean)
+        middle = mean(weight, self._matrices.peers) if weight.size else 1.0
+        named = parameters(self.group.work, len(encoding.classes), len(encoding.features), middle)
         return {**named, "nthread": self._matrices.threads}
 
     def _shape(self) -> Ensemble:

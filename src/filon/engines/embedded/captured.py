@@ -1,0 +1,78 @@
+"""Captured requests as a table of the embedded engine: blocks of lines are parsed side by side, rows come in the order of the files."""
+
+import gzip
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import pyarrow as pa
+
+from filon.engines.base import Column, File, Source
+from filon.engines.captures import blocks, rows_of
+from filon.engines.embedded.deriver import Deriver
+from filon.engines.s3 import ask, filesystem, is_remote, key_of
+from filon.errors import SetupError
+from filon.events import Event, Listen
+
+
+class CapturedTable:
+    """Rows of captured requests, typed; nothing is read until rows are asked for. `unread` counts requests that could not be read."""
+
+    def __init__(self, source: Source, _scratch: Path, threads: int, listen: Listen) -> None:
+        self.source, self.threads, self._listen = source, threads, listen
+        self.unread = 0
+        self._plain: tuple[Column, ...] = tuple(
+            column for column in source.columns if not column.sql and not column.name.startswith("filon:")
+        )
+        derived = tuple(column for column in source.columns if column.sql)
+        self._derive: Callable[[pa.RecordBatch], pa.RecordBatch] | None = Deriver((*self._plain, *derived)) if derived else None
+
+    def batches(self, columns: Sequence[str] | None = None, rows_per_batch: int = 1 << 16) -> Iterator[pa.RecordBatch]:
+        """Typed rows, in bounded memory: at most a few blocks are in work at a time."""
+        names = [column.name for column in self.source.columns] if columns is None else list(columns)
+        with ThreadPoolExecutor(max(1, self.threads), thread_name_prefix="filon-capture") as pool:
+            waiting: deque[Future[tuple[pa.RecordBatch, int]]] = deque()
+            for block in self._blocks():
+                waiting.append(pool.submit(rows_of, block, self._plain))
+                if len(waiting) > 2 * self.threads:
+                    yield from self._ready(waiting.popleft(), names, rows_per_batch)
+            while waiting:
+                yield from self._ready(waiting.popleft(), names, rows_per_batch)
+        if self.unread:
+            self._listen(Event(stage="watch", text=f"{self.unread:,} captured requests could not be read and are left out"))
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _ready(self, done: "Future[tuple[pa.RecordBatch, int]]", names: Sequence[str], most: int) -> Iterator[pa.RecordBatch]:
+        batch, bad = done.result()
+        self.unread += bad
+        if self._derive is not None and batch.num_rows:
+            whole = self._derive(batch.select([column.name for column in self._plain]))
+            marks = [name for name in batch.schema.names if name not in whole.schema.names]
+            batch = pa.RecordBatch.from_arrays(
+                [*whole.columns, *(batch.column(name) for name in marks)], names=[*whole.schema.names, *marks]
+            )
+        chosen = batch.select(list(names))
+        for start in range(0, chosen.num_rows, most):
+            yield chosen.slice(start, most)
+
+    def _blocks(self) -> Iterator[bytes]:
+        for file in self.source.files:
+            with _opened(file) as stream:
+                yield from blocks(stream)
+
+
+def _opened(file: File) -> BinaryIO:
+    try:
+        if is_remote(file.path):
+            raw = cast(BinaryIO, ask(lambda: filesystem().open_input_stream(key_of(file.path), compression=None), file.path))
+        else:
+            raw = Path(file.path).open("rb")  # noqa: SIM115 (closed by whoever reads the blocks)
+    except OSError as exc:
+        raise SetupError(
+            "read.file-refused", f"the file {file.path} cannot be read", exc.strerror or str(exc), "give yourself the right to read it"
+        ) from exc
+    return cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if file.path.endswith(".gz") else raw
