@@ -14,6 +14,7 @@ from filon.engines.embedded.folds import EmbeddedFold, EmbeddedFolds
 from filon.engines.embedded.memory import give_back, keep_freed
 from filon.engines.embedded.scoring import ScoredTable
 from filon.engines.tally import Tally
+from filon.engines.survey import Survey, SurveyPlan
 from filon.errors import SetupError
 from filon.events import Listen, silence
 from filon.rows.encode import Encoding
@@ -66,6 +67,10 @@ class EmbeddedEngine:
     def read(self, source: Source) -> Any:
         """A lazy handle on the source's rows."""
         from filon.engines.embedded.reader import open_table
+        if source.format == "capture":
+            from filon.engines.embedded.captured import CapturedTable
+
+            return CapturedTable(source, self.folder, self.threads, self.listen)
 
         # Streaming needs little (but more than the gibibyte that DuckDB takes for one gzipped CSV): the rest of the memory is the trainer's
         share = max(1280, min(READER_MIB, self.memory_mib // 4)) if self.memory_mib else READER_MIB
@@ -119,6 +124,12 @@ class EmbeddedEngine:
         return tally(scored, by, self.listen)
 
     def write(self, scored: ScoredTable, sink: Sink) -> Written:
+    def survey(self, scored: ScoredTable, plan: SurveyPlan, labels: Any = None) -> Survey:
+        """Cells of the features, scores and tallies by period, in one pass."""
+        from filon.engines.embedded.surveying import survey
+
+        return survey(scored, plan, labels, self.listen)
+
         """Write beside, then rename once."""
         from filon.engines.embedded.writing import write
 
