@@ -11,6 +11,8 @@ from typing import Any
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse as AutoScaling
 from moto.budgets.responses import BudgetsResponse as Budgets
 from moto.core.responses import ActionResult, EmptyResult
+from moto.ec2.exceptions import InvalidPermissionDuplicateError
+from moto.ec2.models.security_groups import SecurityGroupBackend
 from moto.emr.exceptions import InvalidRequestException
 from moto.emr.responses import ElasticMapReduceResponse as Emr
 from moto.iam.access_control import IAMPolicy, PermissionResult
@@ -38,6 +40,7 @@ def install() -> None:
     Budgets.create_budget = _keeping_tags(Budgets.create_budget)
     AutoScaling.register_scalable_target = _keeping_target_tags(AutoScaling.register_scalable_target)
     FakeBucket.get_permission = _without_conditions(FakeBucket.get_permission)
+    SecurityGroupBackend.authorize_security_group_ingress = _twice_is_once(SecurityGroupBackend.authorize_security_group_ingress)
 
 
 def plain(value: Any) -> Any:
@@ -130,6 +133,23 @@ def _without_conditions(get_permission: Callable[..., Any]) -> Callable[..., Any
             self.policy = whole
 
     return get
+
+
+def _twice_is_once(authorize: Callable[..., Any]) -> Callable[..., Any]:
+    """A rule sent again is the same rule: moto's server may lose an answer, and Terraform then asks again."""
+
+    def add(self: Any, group_name_or_id: str, ip_protocol: str, from_port: Any, to_port: Any, ip_ranges: Any, **named: Any) -> Any:
+        try:
+            return authorize(self, group_name_or_id, ip_protocol, from_port, to_port, ip_ranges, **named)
+        except InvalidPermissionDuplicateError:
+            if not named.get("sgrule_tags"):
+                raise  # EMR's own rules between its nodes: moto counts on hearing of those that are there
+            group = self.get_security_group_by_name_or_id(group_name_or_id, named.get("vpc_id"))
+            asked = (str(ip_protocol), str(from_port), str(to_port))
+            same = [one for one in group.ingress_rules if (str(one.ip_protocol), str(one.from_port), str(one.to_port)) == asked]
+            return same[:1], group
+
+    return add
 
 
 def describe_subscribers_for_notification(self: Any) -> str:

@@ -1,0 +1,218 @@
+"""What a run on EMR will cost, and the cheapest cluster that is done in time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from filon.errors import RecipeError
+from filon.places.emr.prices import Prices, prices
+from filon.places.emr.settings import EmrSettings
+from filon.places.emr.shapes import HourPrice, Shape, candidates, hour_price, shape_of
+from filon.places.emr.sizing import in_memory_mib, instance
+from filon.places.emr.work import Table, Work
+
+START_HOURS = 8 / 60
+"""A new cluster before its first step: instances, bootstrap, Hadoop. Charged; EMR bills from the moment an instance runs."""
+
+STEP_HOURS = 2.5 / 60
+"""YARN, the environment unpacked on each node, the bundle through its doors."""
+
+EFFICIENCY = 0.7
+"""Of the executors' cores in useful work: trials of unequal length, shuffles, the driver's own stages."""
+
+HYPERTHREAD = 0.6
+"""A virtual core is half a core with hyper-threading; two of them do about 1.2 of one."""
+
+REQUESTS_BY_GIB = 300.0
+"""Reads of S3 by GiB of the table and pass: ranges of a few MiB, and the listing."""
+
+PASSES = 3
+"""Times a run reads its table: profile, split, refit."""
+
+KEPT_MONTHS = 1.0
+KEPT_GIB = 0.5
+"""Environment, bundle, report and logs in S3 of one run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A run before it is begun: hours by the clock, dollars by what they are for."""
+
+    shape: Shape
+    hours: float
+    start_hours: float
+    hour: HourPrice
+    machines: float
+    emr: float
+    disks: float
+    storage: float
+    requests: float
+    fits: bool
+
+    @property
+    def dollars(self) -> float:
+        """Of the whole run."""
+        return self.machines + self.emr + self.disks + self.storage + self.requests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What `filon cost` says: the recipe's own cluster, the same with its further nodes on the other market, and the cheapest in time."""
+
+    work: Work
+    table: Table
+    prices: Prices
+    asked: Estimate
+    other_market: Estimate | None
+    cheapest: Estimate | None
+    deadline_hours: float | None
+
+
+def estimate(shape: Shape, work: Work, table: Table, prices: Prices, *, transient: bool) -> Estimate:
+    """A run on a cluster of some shape.
+
+    Parameters
+    ----------
+    transient : the cluster is made for the job, so that its start is paid as well
+    """
+    start = START_HOURS if transient else 0.0
+    cores = max(1.0, shape.working_cores * HYPERTHREAD)
+    hours = start + STEP_HOURS + work.core_hours / (cores * EFFICIENCY)
+    hour = hour_price(shape, prices)
+    gib = table.size_bytes / 2**30
+    return Estimate(
+        shape=shape,
+        hours=hours,
+        start_hours=start,
+        hour=hour,
+        machines=hour.machines * hours,
+        emr=hour.emr * hours,
+        disks=hour.disks * hours,
+        storage=(gib + KEPT_GIB) * prices.s3_gib_month * KEPT_MONTHS,
+        requests=(gib * REQUESTS_BY_GIB * PASSES + 2000) / 1000 * prices.s3_get_thousand + 1.0 * prices.s3_put_thousand,
+        fits=memory_needed_mib(table) <= shape.executor_mib * (shape.core_count + shape.task_count),
+    )
+
+
+def memory_needed_mib(table: Table) -> float:
+    """Memory of all executors together that the table wants at its largest: its float32 columns and the quantised matrix beside them."""
+    columns = table.rows * (table.features * 4 + 20) / 2**20
+    return max(1.6 * columns, in_memory_mib(table.size_bytes, table.name) if not table.rows else 0.0)
+
+
+def offer(
+    settings: EmrSettings, work: Work, table: Table, *, deadline_hours: float | None = None, aws: Any = None, region: str = ""
+) -> Offer:
+    """Everything `filon cost` says before a run.
+
+    Parameters
+    ----------
+    deadline_hours : by which the run must be done; also asks for the cheapest shape
+    aws : whom to ask for prices; None for the table
+
+    Raises
+    ------
+    RecipeError : `cost.no-price`, `cost.deadline-impossible`
+    """
+    own = shape_of(settings)
+    where = region or settings.region or "us-east-1"
+    others = list(candidates(own, spot=settings.task_spot)) if deadline_hours is not None else []
+    kinds = tuple(dict.fromkeys(kind for one in [own, *others] for kind in one.kinds))
+    asked_of = aws if deadline_hours is None else None  # a hundred shapes are compared by the table: one call a type would take minutes
+    found = prices(where, _priced(where, kinds, own.kinds) if others else kinds, asked_of)
+    transient = not settings.cluster_id
+    asked = estimate(own, work, table, found, transient=transient)
+    other = estimate(_other_market(own), work, table, found, transient=transient) if own.task_count else None
+    cheapest = _cheapest([one for one in others if set(one.kinds) <= set(found.ec2)], work, table, found, transient, deadline_hours)
+    return Offer(work=work, table=table, prices=found, asked=asked, other_market=other, cheapest=cheapest, deadline_hours=deadline_hours)
+
+
+def _priced(region: str, kinds: Sequence[str], own: Sequence[str]) -> tuple[str, ...]:
+    from filon.places.emr.prices import families_of
+
+    known = families_of(region)
+    return tuple(kind for kind in kinds if kind in own or kind.partition(".")[0] in known)
+
+
+def _other_market(shape: Shape) -> Shape:
+    return replace(shape, task_spot=not shape.task_spot)
+
+
+def _cheapest(shapes: Sequence[Shape], work: Work, table: Table, found: Prices, transient: bool, deadline: float | None) -> Estimate | None:
+    if deadline is None:
+        return None
+    every = [estimate(one, work, table, found, transient=transient) for one in shapes]
+    fitting = [one for one in every if one.fits]
+    in_time = [one for one in fitting if one.hours <= deadline]
+    if not in_time:
+        quickest = min(fitting or every, key=lambda one: one.hours)
+        raise RecipeError(
+            "cost.deadline-impossible",
+            f"no cluster we know is done in {told_hours(deadline)}",
+            f"the quickest, {quickest.shape}, takes {told_hours(quickest.hours)}, {told_hours(quickest.start_hours)} of it to start",
+            "give it more time, or less to do: search.budget.trials, search.rows",
+        )
+    return min(in_time, key=lambda one: (one.dollars, one.hours))
+
+
+def dollars_an_hour(settings: EmrSettings, aws: Any = None) -> float:
+    """What an hour of the recipe's own cluster costs: the rate by which `search.budget.dollars` becomes a stop.
+
+    Raises
+    ------
+    RecipeError : `cost.no-price`
+    """
+    shape = shape_of(settings)
+    return hour_price(shape, prices(settings.region or getattr(aws, "region", "") or "us-east-1", shape.kinds, aws)).total
+
+
+def told_hours(hours: float) -> str:
+    """A length of time for a person.
+
+    >>> told_hours(0.2), told_hours(3.25)
+    ('12 min', '3.2 h')
+    """
+    return f"{round(hours * 60)} min" if hours < 1.5 else f"{hours:.1f} h"
+
+
+def told_dollars(dollars: float) -> str:
+    """Money for a person.
+
+    >>> told_dollars(0.1234), told_dollars(12.3)
+    ('$0.12', '$12.30')
+    """
+    return f"${dollars:,.2f}"
+
+
+def offer_lines(made: Offer) -> list[str]:
+    """What `filon cost` prints."""
+    table, asked = made.table, made.asked
+    cores = instance(asked.shape.core_type).cores
+    lines = [
+        f"{table.rows:,} rows x {table.features:,} features ({table.how}); {made.work.trials} fits in the search, "
+        f"{made.work.core_hours:.2f} core-hours by {made.work.source}",
+        _line("as the recipe says", asked),
+        f"  an hour: {_parts(asked.hour.machines, asked.hour.emr, asked.hour.disks)}; "
+        f"the run: {_parts(asked.machines, asked.emr, asked.disks)}, "
+        f"S3 {told_dollars(asked.storage)} a month and {told_dollars(asked.requests)} of requests",
+    ]
+    if not asked.fits:
+        lines.append(f"  the table does not fit the executors' memory ({cores} cores and {asked.shape.executor_mib:,} MiB each)")
+    if made.other_market:
+        market = "on the spot market" if made.other_market.shape.task_spot else "on demand"
+        lines.append(_line(f"task nodes {market}", made.other_market))
+    if made.cheapest and made.deadline_hours is not None:
+        lines.append(_line(f"cheapest within {told_hours(made.deadline_hours)}", made.cheapest))
+    lines.append(made.prices.told())
+    return lines
+
+
+def _parts(machines: float, emr: float, disks: float) -> str:
+    return f"instances {told_dollars(machines)}, EMR {told_dollars(emr)}, disks {told_dollars(disks)}"
+
+
+def _line(name: str, one: Estimate) -> str:
+    start = f", {told_hours(one.start_hours)} of it to start" if one.start_hours else ""
+    return f"{name}: {told_dollars(one.dollars)} in about {told_hours(one.hours)}{start}, on {one.shape}"
