@@ -148,7 +148,8 @@ class Work:
         work, encoding = self.group.work, self._matrices.train.encoding
         pair = self._matrices.get(work.matrix)
         patience = int(float(str(work.acts.get("early_stopping_rounds", 0)))) if pair[1] is not None else 0
-        curve, peers = Curve(metric_of(self._plan.metric, len(encoding.classes)), patience, self._plan.rules), self._matrices.peers
+        curve = Curve(metric_of(self._plan.metric, len(encoding.classes)), patience, self._plan.rules)
+        peers = self._matrices.peers
         booster = boost(self._parameters(pair[0]), self.group.rounds, pair, curve, self._tell, self._stop, self._late, peers)
         done = booster.num_boosted_rounds()
         tree, shape, found = ubjson.read(bytes(booster.save_raw("ubj"))), self._shape(), {}
@@ -160,12 +161,11 @@ class Work:
         return found, curve if curve.points else Curve("", 0)
 
     def _grow(self, numbers: range) -> Grown:
-        work, classes, peers = self.group.work, len(self._matrices.train.encoding.classes), self._matrices.peers
+        work, classes = self.group.work, len(self._matrices.train.encoding.classes)
         matrix = self._matrices.get(work.matrix)[0]
         rate = float(str(work.acts["subsamplingRate"]))
-        return grow(
-            self._parameters(matrix), numbers, self.group.depth_of, rate, matrix, classes, self._tell, self._stop, self._late, peers
-        )
+        asked = (self._tell, self._stop, self._late)
+        return grow(self._parameters(matrix), numbers, self.group.depth_of, rate, matrix, classes, *asked, self._matrices.peers)
 
     def _join(self) -> Models:
         """The forests that the trees suffice for, up to the first that is missing."""
