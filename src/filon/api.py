@@ -159,6 +159,7 @@ def train(
     try:
         with _engine(engine, folder.work, threads, memory_mib, listen, file.recipe.places.spark) as computing:
             bundle = pipeline.run(pipeline.Story(file=file, folder=folder, engine=computing, listen=listen))
+            computing.leave(folder.path)
     except BaseException as exc:
         with suppress(SetupError):  # on a full disk the manifest keeps saying "running": --resume takes it up all the same
             folder.end("failed", error=_told(exc))

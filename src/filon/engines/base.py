@@ -6,6 +6,7 @@ nothing here grows with rows (law 5), except what an engine keeps on its own sid
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import pyarrow as pa
@@ -371,6 +372,10 @@ class Engine(Protocol):
 
         From a Table: its typed source columns. From a Fold: the features under their names as encoded float32, `label` int32 (class
         number), `weight` float32."""
+        ...
+
+    def leave(self, folder: Path) -> None:
+        """Leave in the run's folder what only this engine knows (nothing, unless it has something): a run has come to its end."""
         ...
 
     def __enter__(self) -> "Engine": ...

@@ -135,6 +135,9 @@ class EmbeddedEngine:
 
         return write(scored, sink, self._new_folder("write"), self.listen)
 
+    def leave(self, folder: Path) -> None:
+        """Nothing: what this engine did is in the trials and in the manifest."""
+
     def sample(self, rows: Any, most: int, per_class: int = 0) -> pa.Table:
         """Rows with the lowest hashes."""
         if isinstance(rows, EmbeddedFold):

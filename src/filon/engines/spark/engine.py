@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filon.engines.spark.listener import Inputs, inputs_of, step
 from filon.events import Listen, silence
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class SparkEngine:
     def __init__(self, *, scratch: Path, settings: SparkSettings, threads: int = 0, memory_mib: int = 0, listen: Listen = silence) -> None:
         from filon.engines.spark.session import Session
 
-        self.listen, self.settings = listen, settings
+        self.listen, self.settings, self.inputs = listen, settings, Inputs()
         scratch.mkdir(parents=True, exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(prefix="filon-", dir=scratch))
         self.session = Session(settings, self.folder, threads=threads, memory_mib=memory_mib, listen=listen)
@@ -54,14 +55,17 @@ class SparkEngine:
         """Everything `check` wants to know."""
         from filon.engines.spark.profile import profile
 
-        return profile(table, label, self.listen)
+        self.inputs = inputs_of(table.source)
+        with step(self.session, "check"):
+            return profile(table, label, self.listen)
 
     def split(self, table: SparkTable, plan: SplitPlan) -> SparkFolds:
         """Fold by hash, learn the encoding, keep the encoded rows on the cluster."""
         from filon.engines.spark.folding import split
 
         test = None if plan.test_source is None else self.read(plan.test_source)
-        return split(table, plan, test, self.listen)
+        with step(self.session, "split"):
+            return split(table, plan, test, self.listen)
 
     def fit(self, folds: SparkFolds, trials: Sequence[Trial], plan: FitPlan) -> Iterator[Fitted]:
         """Trials side by side in tasks, or each over the cluster."""
@@ -79,7 +83,8 @@ class SparkEngine:
         """Counts of label by score, of the whole and of slices."""
         from filon.engines.spark.tallying import tally
 
-        return tally(scored, by, self.listen)
+        with step(self.session, "evaluate"):
+            return tally(scored, by, self.listen)
 
     def write(self, scored: SparkScored, sink: Sink) -> Written:
     def survey(self, scored: SparkScored, plan: SurveyPlan, labels: SparkTable | None = None) -> Survey:
@@ -91,10 +96,18 @@ class SparkEngine:
         """Write beside, then commit once."""
         from filon.engines.spark.writing import write
 
-        return write(scored, sink, self.listen)
+        with step(self.session, "write"):
+            return write(scored, sink, self.listen)
 
     def sample(self, rows: Any, most: int, per_class: int = 0) -> pa.Table:
         """Rows with the lowest hashes."""
         from filon.engines.spark.sampling import sample
 
-        return sample(rows, most, per_class)
+        with step(self.session, "evaluate"):
+            return sample(rows, most, per_class)
+
+    def leave(self, folder: Path) -> None:
+        """`spark.json`: where the time went; `pipeline_best/`: MLlib's pipeline, when it fitted the winner."""
+        from filon.engines.spark.fitting import leave
+
+        leave(self.session, folder, self.inputs, self.listen)
