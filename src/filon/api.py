@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from filon.check.records import Checked
     from filon.engines.base import Engine, Written
     from filon.package import Bundle
+    from filon.package.foreign import Foreign
     from filon.pages import Lang
 
 AnyRecipe = str | Path | Mapping[str, Any]
@@ -235,7 +236,9 @@ def predict(
     out: str,
     *,
     keep: Sequence[str] = (),
+    drop: Sequence[str] = (),
     rejects: str | Path | None = None,
+    trust: bool = False,
     engine: str = "embedded",
     threads: int | None = None,
     memory_mib: int | None = None,
@@ -246,15 +249,22 @@ def predict(
 
     Parameters
     ----------
-    out : .parquet or .csv, committed by one rename
+    bundle : a bundle, or a model of another maker: an MLflow URI (models:/, runs:/) or folder, a .skops or .joblib file
+    out : .parquet or .csv, committed by one rename; a file, or with engine "spark" a folder of parts
     keep : source columns carried along ("*": all); the recipe's key when left out
+    drop : columns that are no features, for a model that does not know the names of its features
     rejects : where rows that cannot be scored go, with their reason; beside `out` when left out
+    trust : open also models that run code when they are opened (joblib, pickles)
     """
     from filon import scoring
+    from filon.package.foreign import Foreign
 
-    opened = load(bundle)
+    opened = _model(bundle, trust)
+    beside = str(rejects) if rejects else ""
     with _scratch() as scratch, _engine(engine, scratch, threads, memory_mib, listen, spark) as computing:
-        return scoring.predict(opened, data, out, tuple(keep), str(rejects) if rejects else "", computing, listen)
+        if isinstance(opened, Foreign):
+            return scoring.predict_foreign(opened, data, out, tuple(keep), tuple(drop), beside, computing, listen)
+        return scoring.predict(opened, data, out, tuple(keep), beside, computing, listen)
 
 
 def load(bundle: str | Path | Bundle) -> Bundle:
@@ -262,6 +272,26 @@ def load(bundle: str | Path | Bundle) -> Bundle:
     from filon.package import Bundle, open_bundle
 
     return bundle if isinstance(bundle, Bundle) else open_bundle(Path(bundle))
+
+
+def _model(model: str | Path | Bundle, trust: bool) -> Bundle | Foreign:
+    """A bundle, or a model of another maker, by what the path names."""
+    from filon.package import Bundle
+    from filon.package.foreign import is_foreign, open_foreign
+
+    if isinstance(model, Bundle):
+        return model
+    if is_foreign(model):
+        return open_foreign(model, trust=trust)
+    if not (Path(model) / "bundle.json").is_file():
+        from filon.track import models
+
+        if models.is_kept(str(model)):
+            with models.fetched(str(model)) as folder:
+                if not (folder / "bundle.json").is_file():
+                    return models.open_kept(folder, str(model).rstrip("/").rsplit("/", 1)[-1], trust=trust)
+                return load(folder)
+    return load(model)
 
 
 def init(

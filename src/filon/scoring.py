@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,6 +28,7 @@ from filon.evaluate import importances as importances_by_feature
 from filon.events import Event, Listen
 from filon.files import write_atomic
 from filon.read import read_like
+from filon.read.reading import look
 from filon.read.settings import DataSettings
 from filon.rows.encode import encode
 from filon.runs import to_plain
@@ -34,6 +36,7 @@ from filon.versions import versions
 
 if TYPE_CHECKING:
     from filon.package import Bundle
+    from filon.package.foreign import Foreign
     from filon.pages import Lang
 
 SEED = 42
@@ -51,7 +54,30 @@ def predict(bundle: Bundle, data: str, out: str, keep: tuple[str, ...], rejects:
     listen(Event(stage="score", text=f"{bundle.name} {bundle.version} over {source.origin}"))
     scored = engine.score(engine.read(source), bundle.ensemble, bundle.encoding, bundle.threshold)
     beside = rejects or _rejects_beside(out)
-    return engine.write(scored, Sink(path=out, format=_format(out), keep=_kept(bundle, source, keep), rejects=beside))
+    keys = tuple(column.name for column in bundle.columns if column.role == "key")
+    return engine.write(scored, Sink(path=out, format=_format(out), keep=_kept(keys, source, keep), rejects=beside))
+
+
+def predict_foreign(
+    model: Foreign, data: str, out: str, keep: tuple[str, ...], drop: tuple[str, ...], rejects: str, engine: Engine, listen: Listen
+) -> Written:
+    """Score every row with a model of another maker, which answers with columns of its own.
+
+    Parameters
+    ----------
+    drop : columns that are no features, for a model that does not know the names of its features
+
+    Raises
+    ------
+    DataError : `package.features-missing`, `package.features-differ`, `package.model-failed`
+    RecipeError : `predict.keep-unknown`, `predict.out-unknown`
+    """
+    found = look(DataSettings(source=data, label=""), Path.cwd(), listen)
+    _refuse_unknown("--drop", drop, [column.name for column in found.columns])
+    bound, source, encoding = model.bound(found, drop)
+    listen(Event(stage="score", text=f"{model.name} {model.version} over {source.origin}: {len(bound.features)} features"))
+    scored = engine.score(engine.read(source), bound, encoding)
+    return engine.write(scored, Sink(path=out, format=_format(out), keep=_kept((), source, keep), rejects=rejects or _rejects_beside(out)))
 
 
 def evaluate(
@@ -114,22 +140,25 @@ def _source(bundle: Bundle, data: str, listen: Listen) -> Source:
     return read_like(bundle.columns, settings, Path.cwd(), listen)
 
 
-def _kept(bundle: Bundle, source: Source, keep: tuple[str, ...]) -> tuple[str, ...]:
+def _kept(keys: tuple[str, ...], source: Source, keep: tuple[str, ...]) -> tuple[str, ...]:
     names = [column.name for column in source.columns if not column.sql]
     if keep == ("*",):
         return tuple(names)
     if not keep:
-        keys = [column.name for column in bundle.columns if column.role == "key"]
         return tuple(name for name in keys if name in names)
-    unknown = [name for name in keep if name not in names]
+    _refuse_unknown("--keep", keep, names)
+    return keep
+
+
+def _refuse_unknown(option: str, given: Sequence[str], names: Sequence[str]) -> None:
+    unknown = [name for name in given if name not in names]
     if unknown:
         raise RecipeError(
             "predict.keep-unknown",
-            f"--keep names {some(unknown)}, which the table does not have",
+            f"{option} names {some(unknown)}, which the table does not have",
             f"it has {some(names)}",
-            "name one of them, or '*' for all",
+            "name one of them" + (", or '*' for all" if option == "--keep" else ""),
         )
-    return keep
 
 
 def _format(out: str) -> Literal["csv", "parquet"]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from filon.cli.options import engine_options, shared
+from filon.cli.options import engine_options, shared, spark_options, spark_settings
 
 if TYPE_CHECKING:
     from filon.pages import Lang
@@ -24,9 +24,19 @@ if TYPE_CHECKING:
 )
 @click.option("--lang", type=click.Choice(["en", "es"]), default="en", show_default=True, help="Language of the report.")
 @engine_options
+@spark_options
 @shared
 def command(
-    bundle: str, data: str, out: Path | None, lang: Lang, engine: str, threads: int | None, memory_mib: int | None, as_json: bool
+    bundle: str,
+    data: str,
+    out: Path | None,
+    lang: Lang,
+    engine: str,
+    threads: int | None,
+    memory_mib: int | None,
+    master: str,
+    spark_conf: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Examine a bundle on a labelled table: metrics with intervals, plots and a report.
 
@@ -38,7 +48,8 @@ def command(
     from filon.cli.terminal import Terminal
 
     terminal = Terminal(as_json)
-    done = evaluate(bundle, data, out=out, lang=lang, engine=engine, threads=threads, memory_mib=memory_mib, listen=terminal)
+    spark = spark_settings(master, spark_conf)
+    done = evaluate(bundle, data, out=out, lang=lang, engine=engine, threads=threads, memory_mib=memory_mib, spark=spark, listen=terminal)
     for line in done.headlines:
         terminal.say(f"  {line}", bold=True)
     terminal.say(f"  report   {done.path / 'report.html'}")

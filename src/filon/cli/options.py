@@ -1,9 +1,12 @@
 """Options that every command shares."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from filon.engines.settings import SparkSettings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -36,3 +39,21 @@ def engine_options(function: Command) -> Command:
     return click.option("--engine", type=click.Choice(["embedded", "spark"]), default="embedded", show_default=True, help="What computes.")(
         function
     )
+
+
+def spark_options(function: Command) -> Command:
+    """Add where Spark is, for commands that have no recipe to say it."""
+    function = click.option(
+        "--spark-conf", "spark_conf", multiple=True, metavar="KEY=VALUE", help="A property of Spark, e.g. spark.executor.memory=8g."
+    )(function)
+    return click.option("--master", default="", metavar="URL", help="Spark's master, e.g. spark://host:7077 (default: local[*]).")(function)
+
+
+def spark_settings(master: str, spark_conf: tuple[str, ...]) -> "SparkSettings":
+    """The settings that the two options say."""
+    from filon.engines.settings import SparkSettings
+
+    odd = [pair for pair in spark_conf if "=" not in pair]
+    if odd:
+        raise click.BadParameter(f"{odd[0]!r} is not KEY=VALUE", param_hint="--spark-conf")
+    return SparkSettings(master=master, conf=dict(pair.split("=", 1) for pair in spark_conf))

@@ -11,11 +11,12 @@ from typing import Any, Literal, Protocol
 
 import pyarrow as pa
 
+from filon.engines.answering import Model
 from filon.engines.survey import Survey, SurveyPlan
 from filon.engines.tally import Tally
 from filon.rows.encode import Encoding
-from filon.trees import Ensemble
 from filon.rules import Broken, RulesSettings
+from filon.trees import Ensemble
 
 Kind = Literal["number", "category", "boolean", "date", "text", "other"]
 """number: float32 feature; category: text with few values; boolean: feature 0/1; date: date or timestamp (never a
@@ -282,9 +283,9 @@ class FitPlan:
     metric: str = "areaUnderPR"
     deadline_s: float | None = None
     part: tuple[int, int] | None = None
-
     rules: RulesSettings | None = None
     """watched for after every round; None watches for nothing (the refit, which repeats a known fit)"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
@@ -301,9 +302,9 @@ class Fitted:
     seconds: float = 0.0
     shared: str = ""
     error: str = ""
-
     broken: tuple[Broken, ...] = ()
     """rules that this fit broke, up to its own rounds"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sink:
@@ -348,8 +349,10 @@ class Engine(Protocol):
         """Yields each trial once, as it comes; a trial that fails is yielded with its error (law 7)."""
         ...
 
-    def score(self, rows: "Table | Fold", ensemble: Ensemble, encoding: Encoding, threshold: float | None = None) -> Table:
-        """Lazy. Columns of the result: `probability` by class (list of float32), `label` (text) and the columns of the table."""
+    def score(self, rows: "Table | Fold", ensemble: Ensemble | Model, encoding: Encoding, threshold: float | None = None) -> Table:
+        """Lazy. Columns of the result: `probability` by class (list of float32), `label` (text) and the columns of the table.
+
+        A model of another maker is only written: it answers with columns of its own, and has no tally."""
         ...
 
     def tally(self, scored: Table, by: Sequence[str] = ()) -> Mapping[tuple[str, ...], Tally]:
@@ -357,15 +360,15 @@ class Engine(Protocol):
         frequent values each)."""
         ...
 
-    def write(self, scored: Table, sink: Sink) -> Written:
-        """Write beside, then commit once (law 6)."""
-        ...
     def survey(self, scored: Table, plan: SurveyPlan, labels: Table | None = None) -> Survey:
         """How often each feature falls in which cell, how the model answers, and what labels say of it, by period.
 
         `labels` holds labels that came later, by the columns `plan.named`; without it the label column counts, where there is one."""
         ...
 
+    def write(self, scored: Table, sink: Sink) -> Written:
+        """Write beside, then commit once (law 6)."""
+        ...
 
     def sample(self, rows: "Table | Fold", most: int, per_class: int = 0) -> pa.Table:
         """At most `most` rows with the lowest row hashes (and at least `per_class` of each class where there are that many).

@@ -9,12 +9,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from filon.engines.answering import Model
 from filon.engines.base import FitPlan, Fitted, LabelPlan, Profile, Sink, Source, SplitPlan, Trial, Written
 from filon.engines.embedded.folds import EmbeddedFold, EmbeddedFolds
 from filon.engines.embedded.memory import give_back, keep_freed
 from filon.engines.embedded.scoring import ScoredTable
-from filon.engines.tally import Tally
 from filon.engines.survey import Survey, SurveyPlan
+from filon.engines.tally import Tally
 from filon.errors import SetupError
 from filon.events import Listen, silence
 from filon.rows.encode import Encoding
@@ -66,11 +67,11 @@ class EmbeddedEngine:
 
     def read(self, source: Source) -> Any:
         """A lazy handle on the source's rows."""
-        from filon.engines.embedded.reader import open_table
         if source.format == "capture":
             from filon.engines.embedded.captured import CapturedTable
 
             return CapturedTable(source, self.folder, self.threads, self.listen)
+        from filon.engines.embedded.reader import open_table
 
         # Streaming needs little (but more than the gibibyte that DuckDB takes for one gzipped CSV): the rest of the memory is the trainer's
         share = max(1280, min(READER_MIB, self.memory_mib // 4)) if self.memory_mib else READER_MIB
@@ -113,7 +114,7 @@ class EmbeddedEngine:
         room = max(BASE_MIB, self.memory_mib - BASE_MIB) if self.memory_mib else 0
         yield from fit(train, valid, trials, plan, threads=self.threads, memory_mib=room, scratch=scratch, listen=self.listen)
 
-    def score(self, rows: Any, ensemble: Ensemble, encoding: Encoding, threshold: float | None = None) -> ScoredTable:
+    def score(self, rows: Any, ensemble: Ensemble | Model, encoding: Encoding, threshold: float | None = None) -> ScoredTable:
         """Lazy scores of a table or a fold."""
         return ScoredTable(rows=rows, ensemble=ensemble, encoding=encoding, threshold=threshold, threads=self.threads)
 
@@ -123,13 +124,13 @@ class EmbeddedEngine:
 
         return tally(scored, by, self.listen)
 
-    def write(self, scored: ScoredTable, sink: Sink) -> Written:
     def survey(self, scored: ScoredTable, plan: SurveyPlan, labels: Any = None) -> Survey:
         """Cells of the features, scores and tallies by period, in one pass."""
         from filon.engines.embedded.surveying import survey
 
         return survey(scored, plan, labels, self.listen)
 
+    def write(self, scored: ScoredTable, sink: Sink) -> Written:
         """Write beside, then rename once."""
         from filon.engines.embedded.writing import write
 

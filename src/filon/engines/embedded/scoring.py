@@ -7,11 +7,11 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
+from filon.engines.answering import Model, answered, answers, decide, slices
 from filon.engines.base import Source
 from filon.engines.embedded.folds import EmbeddedFold
 from filon.engines.embedded.pulse import Pulse
 from filon.engines.tally import Tallier, Tally
-from filon.errors import RecipeError, some
 from filon.events import Listen
 from filon.rows.cells import column, column_missing, numbers64
 from filon.rows.encode import Encoding, encode, label_number
@@ -19,9 +19,6 @@ from filon.trees import Ensemble, predict
 
 SCORE_ROWS = 1 << 16
 """Rows scored at a time."""
-
-SLICES = 12
-"""Most frequent values (in training) of a category that are sliced by."""
 
 
 class Streamed(Protocol):
@@ -39,7 +36,7 @@ class Scored:
     probability : (n, classes) float32
     label : (n,) int32 true class numbers, -1 where unknown
     weight : (n,) float64 row weights, or None for 1 each
-    x : (n, features) float32, the encoded features
+    x : (n, features) float32, the encoded features (of a model of another maker: no columns, as in `probability`)
     batch : the columns asked for, or None (rows of a fold)
     """
 
@@ -55,7 +52,7 @@ class ScoredTable:
     """Lazy: scores are computed while they are tallied or written."""
 
     rows: "Streamed | EmbeddedFold"
-    ensemble: Ensemble
+    ensemble: "Ensemble | Model"
     encoding: Encoding
     threshold: float | None
     threads: int
@@ -87,21 +84,30 @@ class ScoredTable:
             if name not in there:
                 raise column_missing(name, [one.name for one in table.source.columns])
         for batch in table.batches(names, SCORE_ROWS):
-            x = encode(batch, self.encoding)
+            x = encode(batch, self.encoding) if isinstance(self.ensemble, Ensemble) else np.empty((batch.num_rows, 0), np.float32)
             label = label_number(column(batch, labels[0]), self.encoding.classes) if labels else np.full(len(x), -1, np.int32)
             weight = numbers64(column(batch, weights[0])) if weights else None
             yield Scored(probability=self.predict(x), label=label, weight=weight, x=x, batch=batch)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Probability by class: (rows, classes) float32."""
-        return predict(self.ensemble, x, self.threads)
+        """Probability by class: (rows, classes) float32; no columns for a model of another maker, which answers by itself."""
+        return predict(self.ensemble, x, self.threads) if isinstance(self.ensemble, Ensemble) else x
 
     def decide(self, probability: np.ndarray) -> np.ndarray:
         """Class numbers: by the threshold for two classes (0.5 without one), else the likeliest. (rows,) int64."""
-        if len(self.encoding.classes) == 2:
-            threshold = 0.5 if self.threshold is None else self.threshold
-            return (probability[:, 1] >= np.float32(threshold)).astype(np.int64)
-        return np.asarray(np.argmax(probability, axis=1))
+        return decide(probability, self.threshold)
+
+    @property
+    def answers(self) -> pa.Schema:
+        """The columns that rows are answered with."""
+        return answers(self.encoding) if isinstance(self.ensemble, Ensemble) else self.ensemble.answers
+
+    def answer(self, block: Scored) -> tuple[pa.RecordBatch, pa.Array | None]:
+        """Answers of the rows, and why some have none (see `engines.answering.Model`)."""
+        if not isinstance(self.ensemble, Ensemble):
+            assert block.batch is not None, "a model of another maker scores tables, not folds"
+            return self.ensemble.answer(block.batch, self.threads)
+        return pa.RecordBatch.from_arrays(answered(block.probability, self.encoding, self.threshold), schema=self.answers), None
 
 
 def tally(scored: ScoredTable, by: Sequence[str], listen: Listen) -> Mapping[tuple[str, ...], Tally]:
@@ -111,15 +117,15 @@ def tally(scored: ScoredTable, by: Sequence[str], listen: Listen) -> Mapping[tup
     ------
     RecipeError : `engines.slice-unknown` when `by` names a column that is not a category or boolean feature
     """
-    slices = _slices(scored.encoding, by)
+    chosen_by = slices(scored.encoding, by)
     classes = scored.encoding.classes
     whole = Tallier(classes)
-    talliers = {key: Tallier(classes) for key in slices}
+    talliers = {key: Tallier(classes) for key in chosen_by}
     pulse = Pulse(listen, "score", "scored and counted", scored.rows.rows if isinstance(scored.rows, EmbeddedFold) else 0)
     for block in scored.blocks():
         pulse(len(block.label))
         whole.add(block.probability, block.label, block.weight)
-        for key, (place, code) in slices.items():
+        for key, (place, code) in chosen_by.items():
             chosen = block.x[:, place] == code
             if chosen.any():
                 talliers[key].add(block.probability[chosen], block.label[chosen], None if block.weight is None else block.weight[chosen])
@@ -127,21 +133,3 @@ def tally(scored: ScoredTable, by: Sequence[str], listen: Listen) -> Mapping[tup
     for key, tallier in talliers.items():
         tallies[key] = tallier.result()
     return tallies
-
-
-def _slices(encoding: Encoding, by: Sequence[str]) -> dict[tuple[str, ...], tuple[int, float]]:
-    slices: dict[tuple[str, ...], tuple[int, float]] = {}
-    for name in by:
-        place = encoding.names.index(name) if name in encoding.names else -1
-        kind = encoding.features[place].kind if place >= 0 else "number"
-        if kind == "number":
-            able = [feature.name for feature in encoding.features if feature.kind != "number"]
-            raise RecipeError(
-                "engines.slice-unknown",
-                f'"{name}" cannot be sliced by',
-                f"only category and boolean features can: {some(able)}" if able else "the model has no category or boolean feature",
-                "set evaluate.slices to one of them, or declare the column a category in data.columns",
-            )
-        values = encoding.features[place].categories[:SLICES] if kind == "category" else ("false", "true")
-        slices |= {(name, value): (place, float(code)) for code, value in enumerate(values)}
-    return slices

@@ -14,13 +14,14 @@ from filon.events import Listen, silence
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from filon.engines.answering import Model
     from filon.engines.base import FitPlan, Fitted, LabelPlan, Profile, Sink, Source, SplitPlan, Trial, Written
     from filon.engines.settings import SparkSettings
     from filon.engines.spark.folds import SparkFolds
     from filon.engines.spark.reader import SparkTable
     from filon.engines.spark.scoring import SparkScored
-    from filon.engines.tally import Tally
     from filon.engines.survey import Survey, SurveyPlan
+    from filon.engines.tally import Tally
     from filon.rows.encode import Encoding
     from filon.trees import Ensemble
 
@@ -73,7 +74,7 @@ class SparkEngine:
 
         yield from fit(self.session, folds, trials, plan, self.settings.strategy, self.listen)
 
-    def score(self, rows: Any, ensemble: Ensemble, encoding: Encoding, threshold: float | None = None) -> SparkScored:
+    def score(self, rows: Any, ensemble: Ensemble | Model, encoding: Encoding, threshold: float | None = None) -> SparkScored:
         """Lazy scores of a table or a fold."""
         from filon.engines.spark.scoring import score
 
@@ -86,13 +87,13 @@ class SparkEngine:
         with step(self.session, "evaluate"):
             return tally(scored, by, self.listen)
 
-    def write(self, scored: SparkScored, sink: Sink) -> Written:
     def survey(self, scored: SparkScored, plan: SurveyPlan, labels: SparkTable | None = None) -> Survey:
         """Cells of the features, scores and tallies by period."""
         from filon.engines.spark.surveying import survey
 
         return survey(scored, plan, labels, self.listen)
 
+    def write(self, scored: SparkScored, sink: Sink) -> Written:
         """Write beside, then commit once."""
         from filon.engines.spark.writing import write
 
