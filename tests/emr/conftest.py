@@ -5,12 +5,12 @@ import os
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow.csv as pacsv
 import pytest
-from tests.servers.aws import BUCKET, Account, aws, aws_account
+from tests.servers.aws import BUCKET, Account, aws, aws_account, aws_server
 from tests.story.conftest import QUICK, Said, bank_like
 
 __all__ = ["aws", "aws_account"]
@@ -22,6 +22,26 @@ label = "deposit"
 positive = "yes"
 key = ["customer"]
 """
+
+
+FAKE_SUBMIT = """#!/bin/sh
+# a spark-submit that trains nothing: it notes that it ran, in `ran` beside its SPARK_HOME
+for word in "$@"; do case "$word" in s3://*/jobs/*) job=$word;; esac; done
+echo "$job" >> "$(dirname "$0")/../../ran"
+echo "26/11/22 06:00:00 INFO a fake driver of $job" >&2
+"""
+
+
+@pytest.fixture(scope="session")
+def fake_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    """A server whose steps are a shell script: for what is about submission, not about training. It counts its runs in `ran`."""
+    folder = tmp_path_factory.mktemp("fake-aws")
+    program = folder / "spark" / "bin" / "spark-submit"
+    program.parent.mkdir(parents=True)
+    program.write_text(FAKE_SUBMIT, encoding="utf-8")
+    program.chmod(0o755)
+    with aws_server(folder, SPARK_HOME=str(folder / "spark")) as account:
+        yield account
 
 
 @pytest.fixture(scope="session")

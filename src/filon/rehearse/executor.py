@@ -35,7 +35,7 @@ class Executor:
         while True:
             time.sleep(TICK_S)
             for backend in [one for account in list(emr_backends.values()) for one in list(account.values())]:
-                for cluster in list(backend.clusters.values()):
+                for cluster in [one for one in list(backend.clusters.values()) if hasattr(one, "filon_born")]:
                     with self.lock:
                         self._tend(cluster)
 
@@ -134,9 +134,9 @@ def install(endpoint: str, folder: Path) -> Executor:
     add_steps, init, add_job_flow_steps = Cluster.add_steps, Cluster.__init__, ElasticMapReduceBackend.add_job_flow_steps
 
     def born(self: Any, *args: Any, **words: Any) -> None:
-        self.filon_born = time.monotonic()
         init(self, *args, **words)
         self.state = "STARTING"
+        self.filon_born = time.monotonic()  # last: from now on the executor looks at it
 
     def added(self: Any, steps: Any) -> Any:
         state = getattr(self, "state", "STARTING")

@@ -6,6 +6,7 @@ This file is uploaded by itself and run as a script; all else comes from the env
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -133,9 +134,8 @@ def main(words: list[str]) -> int:
     code = 70
     try:
         _prepare(job, given)
-        from filon.cli.group import run
-
-        code = run(command)
+        # the command line itself, as `python -m filon` would: this file is a program beside the package, not a room of it
+        code = int(importlib.import_module("filon.cli.group").run(command))
         if code in (0, 1):
             _bring_home(command[0], out, mouth)
     finally:

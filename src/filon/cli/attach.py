@@ -1,0 +1,39 @@
+"""`filon attach`."""
+
+from pathlib import Path
+
+import click
+
+from filon.cli.emr_options import job_options
+from filon.cli.options import shared
+
+
+@click.command("attach")
+@job_options
+@click.option("--recipe", type=click.Path(path_type=str), default=None, help="The recipe of a job that another machine has sent.")
+@shared
+def command(run: str, runs: Path, recipe: str | None, as_json: bool) -> None:
+    """Come back to a job that was sent, and follow it to its end.
+
+    \b
+    Example:
+      filon attach latest
+    """
+    from filon.cli.emr_options import found
+    from filon.cli.terminal import Terminal
+
+    terminal = Terminal(as_json)
+    if recipe is None:
+        place, handle = found(run, runs)
+    else:
+        from filon.places.emr.handles import fetch_handle
+        from filon.places.emr.place import Emr
+        from filon.recipe import load_recipe
+
+        place = Emr(load_recipe(recipe).recipe.places.emr)
+        handle = fetch_handle(place.bucket, run, runs)
+    ended = place.follow(handle, terminal)
+    terminal.say(f"  {ended.state:<8} {ended.id}", bold=True)
+    terminal.say(f"  {'out':<8} {ended.out}")
+    terminal.say(f"  {'home':<8} filon fetch {ended.id}")
+    terminal.result({"place": ended.place, "id": ended.id, "state": ended.state, "out": ended.out, "facts": dict(ended.facts)})

@@ -1,0 +1,181 @@
+"""Logs of a job: found under the log URI, gunzipped, merged in the order of their time; they come late and in pieces."""
+
+from __future__ import annotations
+
+import re
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from filon.errors import PlaceError
+from filon.places.base import Handle
+from filon.places.emr.bucket import Bucket, address
+from filon.places.emr.causes import Line
+
+MOST_BYTES = 64 << 20
+"""Of one log file: beyond it, its beginning and end are enough to tell what happened."""
+
+STAMPS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"^(\d\d/\d\d/\d\d \d\d:\d\d:\d\d)"), "%y/%m/%d %H:%M:%S"),
+    (re.compile(r"^\[?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:[.,](\d{1,6}))?"), "%Y-%m-%d %H:%M:%S"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFile:
+    """One log object: its key, its name below the cluster's folder, what identifies this version of it."""
+
+    key: str
+    name: str
+    size: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamped:
+    """A line with its time (seconds of the epoch; that of the line before where it has none)."""
+
+    at: float
+    line: Line
+
+
+@dataclass(slots=True, kw_only=True)
+class Reader:
+    """Reads a job's logs as they come; a file that has grown gives its new lines only."""
+
+    bucket: Bucket
+    handle: Handle
+    stderr_only: bool = False
+    seen: dict[str, tuple[str, int]] = field(default_factory=dict)
+    applications: set[str] = field(default_factory=set)
+
+    def files(self) -> list[LogFile]:
+        """Logs of the step, of the applications it started, and of the nodes' bootstrap."""
+        root = address(self.handle.facts["logs"])
+        found = []
+        for one in self.bucket.listed(root):
+            name = str(one["Key"])[len(root.key) + 1 :]
+            if self._belongs(name):
+                found.append(LogFile(key=str(one["Key"]), name=name, size=int(one["Size"]), version=f"{one.get('ETag')}{one['Size']}"))
+        return sorted(found, key=lambda file: (not file.name.startswith("steps/"), file.name))
+
+    def _belongs(self, name: str) -> bool:
+        if self.stderr_only and "stderr" not in name:
+            return False
+        if name.startswith(f"steps/{self.handle.facts['step']}/") or "bootstrap-actions" in name:
+            return True
+        if not name.startswith("containers/"):
+            return False
+        return bool(self.handle.facts.get("transient")) or any(name.startswith(f"containers/{one}/") for one in self.applications)
+
+    def news(self) -> list[Stamped]:
+        """Lines that came since the last time, in the order of their time."""
+        found: list[Stamped] = []
+        for _ in range(2):  # the step's own log names the application, whose containers are then looked at
+            before = len(self.applications)
+            for file in self.files():
+                found += self._new_lines(file)
+            if len(self.applications) == before or self.handle.facts.get("transient"):
+                break
+        return sorted(found, key=lambda one: one.at)
+
+    def _new_lines(self, file: LogFile) -> list[Stamped]:
+        version, count = self.seen.get(file.name, ("", 0))
+        if version == file.version:
+            return []
+        root = address(self.handle.facts["logs"])
+        try:
+            raw = self.bucket.read(type(root)(bucket=root.bucket, key=file.key))
+        except PlaceError as exc:
+            if exc.code == "places.object-missing":
+                return []  # replaced while we looked
+            raise
+        lines = gunzipped(raw).decode(errors="replace").splitlines()
+        self.applications.update(re.findall(r"application_\d+_\d+", "\n".join(lines[:5000])) if file.name.startswith("steps/") else [])
+        self.seen[file.name] = (file.version, len(lines))
+        return stamped(file.name, lines)[count:] if len(lines) >= count else stamped(file.name, lines)
+
+
+def gunzipped(raw: bytes) -> bytes:
+    """What can be read of a gzip file; one that is cut short gives what is there.
+
+    >>> import gzip
+    >>> whole = gzip.compress(b"one\\ntwo\\n" * 1000)
+    >>> gunzipped(whole[: len(whole) // 2]).startswith(b"one")
+    True
+    """
+    if raw[:2] != b"\x1f\x8b":
+        return raw
+    found, rest = b"", raw
+    while rest and len(found) < MOST_BYTES:
+        unzip = zlib.decompressobj(wbits=31)
+        try:
+            found += unzip.decompress(rest, MOST_BYTES)
+        except zlib.error:
+            break
+        if not unzip.eof:
+            break
+        rest = unzip.unused_data
+    return found
+
+
+def stamped(name: str, lines: list[str]) -> list[Stamped]:
+    """Lines of one file with their times; lines without one (tracebacks) stay with the line before."""
+    at = 0.0
+    found = []
+    for text in lines:
+        at = moment(text) or at
+        found.append(Stamped(at=at, line=Line(file=name, text=text)))
+    first = next((one.at for one in found if one.at), 0.0)
+    return [one if one.at else Stamped(at=first, line=one.line) for one in found]
+
+
+def moment(text: str) -> float:
+    """The time a line begins with, in seconds of the epoch; 0 when it begins with none.
+
+    >>> moment("26/01/02 03:04:05 INFO Client: hello") == moment("2026-01-02T03:04:05.000Z INFO hello")
+    True
+    """
+    for pattern, form in STAMPS:
+        found = pattern.match(text)
+        if found:
+            try:
+                at = datetime.strptime(found.group(1).replace("T", " "), form).replace(tzinfo=UTC).timestamp()
+            except ValueError:
+                return 0.0
+            rest = found.group(2) if pattern.groups > 1 else None
+            return at + (float(f"0.{rest}") if rest else 0.0)
+    return 0.0
+
+
+def follow_logs(reader: Reader, ended: Iterator[bool], *, poll_s: float = 2.0, patience_s: float = 360.0) -> Iterator[Stamped]:
+    """Lines as they come, until the job has ended and its last logs are there (or `patience_s` have passed since the end)."""
+    end_at = 0.0
+    for over in ended:
+        news = reader.news()
+        yield from news
+        if over:
+            end_at = end_at or time.monotonic()
+            if complete(reader) or time.monotonic() - end_at > patience_s:
+                yield from reader.news()
+                return
+        time.sleep(poll_s)
+
+
+def complete(reader: Reader) -> bool:
+    """Whether the step's last log is there: its controller says how it ended, and its stderr follows."""
+    step = f"steps/{reader.handle.facts['step']}/"
+    names = set(reader.seen)
+    return f"{step}stderr.gz" in names and (reader.stderr_only or f"{step}controller.gz" in names)
+
+
+def absent(handle: Handle) -> PlaceError:
+    """The error of a job that has no logs (yet)."""
+    return PlaceError(
+        "places.logs-absent",
+        f"there are no logs of the step {handle.facts['step']}",
+        f"nothing stands under {handle.facts['logs']}/steps/ yet; EMR brings logs every five minutes, and after the end",
+        "wait some minutes (filon logs RUN --follow does); if they never come, the cluster has no LogUri or its role may not write there",
+    )

@@ -1,0 +1,305 @@
+"""What is sent, and that it is sent once: over HTTP against the emulated account, whose steps are a shell script here."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.servers.aws import BUCKET, Account
+from tests.servers.between import Asked, Between, between
+
+from filon.errors import PlaceError, RecipeError
+from filon.events import silence
+from filon.places.base import Job
+from filon.places.emr.cleanup import delete, find_doomed
+from filon.places.emr.ledger import Ledger
+from filon.places.emr.place import Emr
+from filon.places.emr.settings import EmrSettings
+
+pytestmark = [pytest.mark.server]
+
+RECIPE = 'name = "bank"\n[data]\nsource = "s3://mine/data/bank.csv"\nlabel = "deposit"\n'
+
+
+@pytest.fixture
+def account(fake_account: Account, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Account:
+    """An empty account and an empty ledger; nothing of the machine's own AWS set-up."""
+    fake_account.reset()
+    for name, value in fake_account.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("FILON_HOME", str(tmp_path / "home"))
+    fake_account.put("data/bank.csv", b"a,deposit\n1,yes\n")
+    (fake_account.folder / "ran").write_text("")
+    return fake_account
+
+
+@pytest.fixture
+def proxy(account: Account) -> Iterator[Between]:
+    with between(account.endpoint) as one:
+        yield one
+
+
+@pytest.fixture
+def settings(stub_archive: Path) -> EmrSettings:
+    return EmrSettings(region="us-east-1", bucket=f"s3://{BUCKET}/filon", archive=str(stub_archive))
+
+
+def job(tmp_path: Path, key: str = "bank-train-0123456789ab", recipe: str = RECIPE) -> Job:
+    return Job(verb="train", name="bank", key=key, base=str(tmp_path), runs=str(tmp_path / "runs"), recipe=recipe)
+
+
+def steps_of(account: Account, key: str) -> list[str]:
+    """Every step of a job, on whatever cluster."""
+    clusters = [one["Id"] for one in account.client("emr").list_clusters()["Clusters"]]
+    return [step["Id"] for cluster in clusters for step in account.steps(cluster) if key in step["Name"]]
+
+
+def ran(account: Account, key: str) -> int:
+    """How often the job's driver was started."""
+    return (account.folder / "ran").read_text().count(key)
+
+
+def ended(account: Account) -> None:
+    """Wait until no step runs any more."""
+    for _ in range(200):
+        clusters = account.client("emr").list_clusters()["Clusters"]
+        states = {step["Status"]["State"] for one in clusters for step in account.steps(one["Id"])}
+        if not states.intersection({"PENDING", "RUNNING"}):
+            return
+        time.sleep(0.05)
+    raise AssertionError("the steps did not end")
+
+
+def test_a_job_becomes_a_step_with_what_spark_submit_needs(account: Account, settings: EmrSettings, tmp_path: Path) -> None:
+    handle = Emr(settings).submit(job(tmp_path), silence)
+    words = account.steps(handle.facts["cluster"])[0]["Config"]["Args"]
+    assert words[:5] == ["spark-submit", "--deploy-mode", "cluster", "--master", "yarn"]
+    conf = dict(words[k + 1].partition("=")[::2] for k, word in enumerate(words) if word == "--conf")
+    assert conf["spark.dynamicAllocation.enabled"] == "false"
+    assert conf["spark.executor.instances"] == "1", "a table of a few bytes has no use for two executors"
+    assert conf["spark.yarn.maxAppAttempts"] == "1"
+    assert words[words.index("--archives") + 1].endswith("#environment")
+    assert words[words.index("--out") + 1] == handle.out
+    assert handle.out.startswith("s3://mine/filon/models/model_")
+    recipe = account.read(f"filon/jobs/{handle.id}/recipe.toml").decode()
+    assert "places" not in recipe
+
+
+def test_a_cluster_made_for_a_job_ends_with_it(account: Account, settings: EmrSettings, tmp_path: Path) -> None:
+    handle = Emr(settings).submit(job(tmp_path), silence)
+    made = account.client("emr").describe_cluster(ClusterId=handle.facts["cluster"])["Cluster"]
+    assert {"Key": "filon:job", "Value": handle.id} in made["Tags"]
+    assert made["AutoTerminate"]
+    ended(account)
+    for _ in range(50):
+        if not account.alive():
+            break
+        time.sleep(0.1)
+    assert account.alive() == []
+
+
+def test_the_same_job_sent_twice_is_one_step(account: Account, settings: EmrSettings, tmp_path: Path) -> None:
+    first = Emr(settings).submit(job(tmp_path), silence)
+    second = Emr(settings).submit(job(tmp_path), silence)
+    assert (first.facts["step"], first.out) == (second.facts["step"], second.out)
+    ended(account)
+    third = Emr(settings).submit(job(tmp_path), silence)
+    assert (third.facts["step"], third.state) == (first.facts["step"], "done")
+    assert ran(account, first.id) == 1
+
+
+def test_after_clean_up_the_job_may_be_sent_again(account: Account, settings: EmrSettings, tmp_path: Path) -> None:
+    place = Emr(settings)
+    first = place.submit(job(tmp_path), silence)
+    ended(account)
+    delete(place.aws, place.ledger, find_doomed(place.aws, place.ledger, place.bucket, job=first.id), silence)
+    again = Emr(settings).submit(job(tmp_path), silence)
+    assert again.facts["step"] != first.facts["step"]
+
+
+def test_a_standing_cluster_takes_the_step_and_goes_on(account: Account, settings: EmrSettings, tmp_path: Path) -> None:
+    cluster = account.cluster()
+    place = Emr(settings.model_copy(update={"cluster_id": cluster}))
+    handle = place.submit(job(tmp_path), silence)
+    assert (handle.facts["cluster"], handle.facts["transient"]) == (cluster, "")
+    ended(account)
+    assert account.alive() == [cluster]
+    deleted = find_doomed(place.aws, place.ledger, place.bucket)
+    assert not [one for one in deleted if one.kind == "cluster"], "what we did not make is not ours to delete"
+
+
+def test_an_unchanged_environment_is_not_sent_again(
+    account: Account, proxy: Between, settings: EmrSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+    Emr(settings).submit(job(tmp_path), silence)
+    proxy.forget()
+    began = time.monotonic()
+    Emr(settings).submit(job(tmp_path, key="bank-train-ba9876543210"), silence)
+    assert time.monotonic() - began <= 10
+    sent = [one.name for one in proxy.asked if one.name.startswith(("PUT", "POST"))]
+    assert sent, "the job's own folder is written"
+    assert not [name for name in sent if "/objects/" in name]
+
+
+def test_an_answer_that_is_lost_makes_no_second_cluster(
+    account: Account, proxy: Between, settings: EmrSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+    lost: list[Asked] = []
+
+    def fate(one: Asked) -> str:
+        if one.name.endswith("RunJobFlow") and not lost:
+            lost.append(one)
+            return "drop-after"
+        return "pass"
+
+    proxy.fate = fate
+    handle = Emr(settings).submit(job(tmp_path), silence)
+    assert lost
+    assert steps_of(account, handle.id) == [handle.facts["step"]]
+
+
+def test_local_data_is_refused_before_anything_is_sent(account: Account, settings: EmrSettings, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError) as refused:
+        Emr(settings).submit(job(tmp_path, recipe=RECIPE.replace("s3://mine/data/bank.csv", "data/bank.csv")), silence)
+    assert refused.value.code == "places.local-path"
+    assert account.keys("filon/jobs/") == account.keys("filon/objects/") == []
+
+
+def test_a_secret_of_this_machine_is_not_sent(account: Account, settings: EmrSettings, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    recipe = RECIPE + '[track]\nuri = "https://user:${MLFLOW_PASSWORD}@tracker"\n'
+    with pytest.raises(RecipeError) as refused:
+        Emr(settings).submit(
+            replace(job(tmp_path, recipe=recipe), variables={"MLFLOW_PASSWORD": "hush"}), silence
+        )  # pragma: allowlist secret
+    assert refused.value.code == "places.variable-secret"
+    assert "hush" not in str(refused.value)
+
+
+def test_a_bucket_of_another_region_is_refused(account: Account, settings: EmrSettings, tmp_path: Path) -> None:
+    with pytest.raises(PlaceError) as refused:
+        Emr(settings.model_copy(update={"region": "eu-west-1"})).submit(job(tmp_path), silence)
+    assert refused.value.code == "places.bucket-region"
+    assert "us-east-1" in refused.value.fix
+
+
+def test_evaluation_follows_on_the_cluster_of_the_training(account: Account, settings: EmrSettings, tmp_path: Path) -> None:
+    place = Emr(settings)
+    trained = place.submit(job(tmp_path), silence)
+    exam = Job(
+        verb="evaluate",
+        name="bank",
+        key="bank-evaluate-0",
+        base=".",
+        runs=str(tmp_path / "runs"),
+        bundle=f"{trained.out}/bundle",
+        data="s3://mine/data/bank.csv",
+    )
+    second = place.submit(exam, silence)
+    assert second.facts["cluster"] == trained.facts["cluster"]
+    assert second.out.startswith("s3://mine/filon/results/eval_")
+
+
+VICTIM = """
+import sys
+from filon.events import silence
+from filon.places.base import Job
+from filon.places.emr.cleanup import delete, find_doomed
+from filon.places.emr.place import Emr
+from filon.places.emr.settings import EmrSettings
+verb, archive, runs, recipe = sys.argv[1:5]
+place = Emr(EmrSettings(region="us-east-1", bucket="s3://mine/filon", archive=archive))
+if verb == "submit":
+    place.submit(Job(verb="train", name="bank", key="bank-train-0123456789ab", base=".", runs=runs, recipe=recipe), silence)
+else:
+    delete(place.aws, place.ledger, find_doomed(place.aws, place.ledger, place.bucket), silence)
+"""
+
+
+def victim(proxy: Between, verb: str, archive: Path, tmp_path: Path) -> int:
+    """A process of ours that does one thing through the proxy; its exit code."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", VICTIM, verb, str(archive), str(tmp_path / "runs"), RECIPE],
+        env={**os.environ, "AWS_ENDPOINT_URL": proxy.endpoint},
+        stderr=subprocess.DEVNULL,
+    )
+    proxy.victim = process.pid
+    return process.wait(60)
+
+
+def kill_at(number: int, how: str) -> Callable[[Asked], str]:
+    return lambda one: how if one.number == number else "pass"
+
+
+def clean(account: Account, settings: EmrSettings) -> None:
+    """What `filon cleanup --all` does, and what must be true after it."""
+    place = Emr(settings)
+    delete(place.aws, place.ledger, find_doomed(place.aws, place.ledger, place.bucket), silence)
+    assert account.alive() == []
+    assert [key for key in account.keys("filon/") if not key.startswith("filon/logs/")] == []
+    uploads = account.client("s3").list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
+    assert uploads == []
+
+
+@pytest.mark.slow
+def test_killed_at_every_call_of_a_submission(
+    account: Account, proxy: Between, settings: EmrSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert victim(proxy, "submit", Path(settings.archive), tmp_path) == 0
+    calls = len(proxy.asked)
+    points = [(number, how) for number in range(calls) for how in ("kill-before", "kill-after")]
+    assert len(points) >= 25
+    for number, how in points:
+        for then in ("clean", "send-again"):
+            account.reset()
+            account.put("data/bank.csv", b"a,deposit\n1,yes\n")
+            (account.folder / "ran").write_text("")
+            here = tmp_path / f"{number}-{how}-{then}"
+            monkeypatch.setenv("FILON_HOME", str(here / "home"))
+            proxy.forget()
+            proxy.fate = kill_at(number, how)
+            assert victim(proxy, "submit", Path(settings.archive), here) == -9, (number, how)
+            if then == "send-again":
+                handle = Emr(settings).submit(job(here), silence)
+                assert len(steps_of(account, handle.id)) == 1, (number, how)
+                ended(account)
+                assert ran(account, handle.id) == 1, (number, how)
+            clean(account, settings)
+
+
+@pytest.mark.slow
+def test_killed_at_every_call_of_a_clean_up(
+    account: Account, proxy: Between, settings: EmrSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Emr(settings).submit(job(tmp_path), silence)
+    assert victim(proxy, "clean", Path(settings.archive), tmp_path) == 0
+    calls = len(proxy.asked)
+    for number, how in [(number, how) for number in range(calls) for how in ("kill-before", "kill-after")]:
+        account.reset()
+        account.put("data/bank.csv", b"a,deposit\n1,yes\n")
+        here = tmp_path / f"{number}-{how}"
+        monkeypatch.setenv("FILON_HOME", str(here / "home"))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", account.endpoint)
+        Emr(settings).submit(job(here), silence)
+        proxy.forget()
+        proxy.fate = kill_at(number, how)
+        if victim(proxy, "clean", Path(settings.archive), here) == 0:
+            continue  # the cluster had ended by itself meanwhile: fewer calls were needed
+        clean(account, settings)
+
+
+def test_a_torn_line_of_the_ledger_hides_nothing(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    first = ledger.intend("cluster", "filon-a", job="a", region="us-east-1")
+    with ledger.path.open("a") as out:
+        out.write('{"id": "torn')
+    second = ledger.intend("cluster", "filon-b", job="b", region="us-east-1")
+    assert [entry.id for entry in ledger.entries()] == [first.id, second.id]
+    ledger.gone(first)
+    assert [entry.id for entry in ledger.entries()] == [second.id]
