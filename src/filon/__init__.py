@@ -19,8 +19,26 @@ if TYPE_CHECKING:
     from filon.api import submit as submit
     from filon.api import train as train
     from filon.errors import FilonError as FilonError
+    from filon.lifecycle import compare as compare
+    from filon.lifecycle import promote as promote
+    from filon.lifecycle import rollback as rollback
 
-__all__ = ["FilonError", "__version__", "check", "evaluate", "load", "predict", "submit", "train"]
+__all__ = [
+    "FilonError",
+    "__version__",
+    "check",
+    "compare",
+    "evaluate",
+    "load",
+    "predict",
+    "promote",
+    "rollback",
+    "submit",
+    "train",
+]
+
+LATER = {"compare", "promote", "rollback"}
+"""Of a model's life after training: `filon.lifecycle` has them."""
 
 
 def __getattr__(name: str) -> object:
@@ -30,7 +48,7 @@ def __getattr__(name: str) -> object:
     if name == "FilonError":
         return importlib.import_module("filon.errors").FilonError
     if name in __all__:
-        return getattr(importlib.import_module("filon.api"), name)
+        return getattr(importlib.import_module("filon.lifecycle" if name in LATER else "filon.api"), name)
     raise AttributeError(f"module 'filon' has no attribute {name!r}")
 
 

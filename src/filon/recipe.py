@@ -18,6 +18,7 @@ from filon.errors import RecipeError, some
 from filon.evaluate.settings import EvaluateSettings
 from filon.places.settings import PlacesSettings
 from filon.read.settings import DataSettings
+from filon.registry.settings import GateSettings
 from filon.rules import RulesSettings
 from filon.search.settings import SearchSettings
 from filon.settings import Settings
@@ -38,6 +39,7 @@ class Recipe(Settings):
     evaluate: EvaluateSettings = EvaluateSettings()
     watch: WatchSettings = WatchSettings()
     track: TrackSettings = TrackSettings()
+    gates: GateSettings = GateSettings()
     places: PlacesSettings = PlacesSettings()
 
     @field_validator("name")

@@ -25,7 +25,7 @@ from filon.errors import SetupError
 from filon.serve.bodies import CSV, JSON, LINES, Rows
 from filon.serve.meters import Meters
 from filon.serve.scoring import Scores
-from filon.serve.settings import CaptureSettings
+from filon.serve.settings import CAPTURE_KEY, OPEN, CaptureSettings
 
 MOST_WAITING = 50_000
 MOST_WAITING_BYTES = 128 << 20
@@ -39,13 +39,15 @@ AT_ONCE_BYTES = 4 << 20
 """Lines joined to one write: bounded, since a batch of many rows is one line."""
 
 RETRY_S = 1.0
+RELEASE_S = 1.0
+"""How often files are looked at that could be sent on."""
+
 STOP_S = 4.0
 """After the last answer, so long a full disk is tried again: a container has 30 s in all, 25 of them for answers."""
 
 FILE_BYTES = 256 << 20
 """A file that grows beyond this is followed by another one in the same hour."""
 
-KEY = "FILON_CAPTURE_KEY"
 ENCODINGS = {JSON: "JSON", LINES: "JSON", CSV: "CSV"}
 
 
@@ -79,9 +81,10 @@ class Capture:
 
     def __init__(self, settings: CaptureSettings, meters: Meters, worker: int = 0) -> None:
         self.settings, self.meters = settings, meters
-        self.place = Path(settings.place)
+        self.place = Path(settings.folder)
+        self.ending = f".jsonl{OPEN}" if settings.remote else ".jsonl"
         self.hidden = frozenset((*settings.leave_out, *settings.hashed))
-        self.key = os.environ.get(KEY, "").encode() or secrets.token_bytes(32)
+        self.key = os.environ.get(CAPTURE_KEY, "").encode() or secrets.token_bytes(32)
         self.name = f"{dt.datetime.now(dt.UTC):%H-%M-%S}-{worker}-{os.getpid()}"
         self.waiting: collections.deque[Event] = collections.deque()
         self.waiting_events = self.waiting_bytes = 0
@@ -90,6 +93,7 @@ class Capture:
         self._wanted = threading.Event()
         self._ending = False
         self._files: dict[Path, int] = {}
+        self._begun: dict[Path, float] = {}
         try:
             self.place.mkdir(parents=True, exist_ok=True)
             probe = self.place / f".probe-{os.getpid()}"
@@ -134,17 +138,20 @@ class Capture:
     def _run(self) -> None:
         give_up = 0.0
         while True:
-            self._wanted.wait()
+            self._wanted.wait(timeout=RELEASE_S if self._begun else None)
             if not self._ending:
                 time.sleep(PAUSE_S)
             self._wanted.clear()
             if self._drain():
                 if self._ending and not self.waiting:
+                    self._release(now=True)
                     return
+                self._release()
                 continue
             if self._ending:
                 give_up = give_up or time.monotonic() + STOP_S
                 if time.monotonic() > give_up:
+                    self._release(now=True)
                     return
             time.sleep(RETRY_S)
             self._wanted.set()
@@ -183,7 +190,7 @@ class Capture:
         hour = dt.datetime.fromtimestamp(event.at, dt.UTC)
         folder = self.place / _plain_name(event.model["name"]) / event.part / f"{hour:%Y/%m/%d/%H}"
         part = self._files.get(folder, 0)
-        return folder / (f"{self.name}.jsonl" if not part else f"{self.name}-{part}.jsonl")
+        return folder / f"{self.name}{f'-{part}' if part else ''}{self.ending}"
 
     def _append(self, file: Path, lines: list[bytes]) -> bool:
         """Whole lines or none: what a full disk took of a write is cut off again."""
@@ -198,8 +205,10 @@ class Capture:
                 except OSError:
                     os.ftruncate(out.fileno(), before)
                     raise
+                if self.settings.remote:
+                    self._begun.setdefault(file, time.monotonic())
                 if out.tell() > FILE_BYTES:
-                    self._files[file.parent] = self._files.get(file.parent, 0) + 1
+                    self._next(file)
         except OSError as exc:
             if not self.trouble:
                 print(f"filon serve: the capture waits: {exc.strerror}", flush=True, file=sys.stderr)
@@ -208,6 +217,19 @@ class Capture:
         self.trouble = ""
         self.meters.add("capture_lines", len(lines))
         return True
+
+    def _next(self, file: Path) -> None:
+        """What comes goes to another file of the same hour; this one is whole, and may be sent on."""
+        self._files[file.parent] = self._files.get(file.parent, 0) + 1
+        if self._begun.pop(file, None) is not None:
+            file.rename(file.with_suffix(""))
+
+    def _release(self, *, now: bool = False) -> None:
+        """Let files be sent that are old enough, or whose hour is over."""
+        hour = f"{dt.datetime.now(dt.UTC):%Y/%m/%d/%H}"
+        for file, begun in list(self._begun.items()):
+            if now or time.monotonic() - begun > self.settings.roll_s or not file.parent.as_posix().endswith(hour):
+                self._next(file)
 
     def _line(self, event: Event) -> bytes:
         metadata = {"eventId": event.event_id, "inferenceTime": f"{dt.datetime.fromtimestamp(event.at, dt.UTC):%Y-%m-%dT%H:%M:%SZ}"}

@@ -18,6 +18,8 @@ PLAIN = {
     "capture_dropped": "Requests that the capture had to drop.",
     "shadow_dropped": "Requests that the shadow model did not see, because it was too slow.",
     "swaps": "Models put in service after the start.",
+    "registry_failed": "Looks at the model registry that failed.",
+    "registry_refused": "Versions of the registry that were not put in service.",
 }
 NAMES = (
     *(f"{route} {status}" for route in ROUTES for status in STATUSES),
@@ -25,6 +27,7 @@ NAMES = (
     "seconds",
     *PLAIN,
     "capture_waiting",
+    "capture_unsent",
     "pending",
 )
 PLACES = {name: place for place, name in enumerate(NAMES)}
@@ -42,6 +45,7 @@ class Meters:
             handle.truncate(8 * len(NAMES))
             self.values = memoryview(mmap.mmap(handle.fileno(), 8 * len(NAMES))).cast("d")
         self.set("capture_waiting", 0)  # a worker that comes back in a dead one's place starts with nothing waiting
+        self.set("capture_unsent", 0)
         self.set("pending", 0)
 
     def add(self, name: str, value: float = 1) -> None:
@@ -93,6 +97,7 @@ def _lines(total: dict[str, float], models: dict[str, tuple[str, str]], workers:
         yield f"filon_{name}_total {total[name]:.0f}"
     for name, value, said in (
         ("capture_waiting", total["capture_waiting"], "Requests waiting to be written to the capture."),
+        ("capture_unsent_files", total["capture_unsent"], "Captured files waiting to be sent to S3."),
         ("pending_requests", total["pending"], "Requests being worked at."),
         ("workers", workers, "Workers the server was told to run."),
     ):

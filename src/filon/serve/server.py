@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from filon.errors import RecipeError, SetupError
+from filon.errors import SetupError
 from filon.package.bundle import open_bundle
 from filon.serve.app import App
 from filon.serve.capture import Capture
@@ -20,33 +20,13 @@ from filon.serve.models import Models
 from filon.serve.problems import RefusedError
 from filon.serve.served import Served
 from filon.serve.settings import ServeSettings
+from filon.serve.sockets import BACKLOG, DRAIN_S, TOKEN, log
 
-TOKEN = "FILON_TOKEN"
-DRAIN_S = 25
-"""SageMaker kills a container 30 s after SIGTERM; what is left is for the capture."""
+UNWANTED = frozenset({"pandas", "sklearn"})
+"""XGBoost and Arrow import them where they find them, though rows come as arrays: 100 MB of memory and a second of time."""
 
-BACKLOG = 2048
 FOLLOW_S = 0.5
 """How soon a worker takes over what another one was told by `POST /models`."""
-
-
-def listen(settings: ServeSettings) -> socket.socket:
-    """The socket the workers share; port 0 takes a free one.
-
-    Raises
-    ------
-    SetupError : `serve.port-taken`
-    """
-    try:
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        bound = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
-    except OSError as exc:
-        why = f"{settings.host}:{settings.port}: {exc.strerror or exc}"
-        raise SetupError(
-            "serve.port-taken", "the server cannot listen there", why, "choose another --port (0 for any free one) or --host"
-        ) from exc
-    bound.set_inheritable(True)
-    return bound
 
 
 def work(
@@ -63,10 +43,11 @@ def work(
     ------
     BundleError : `package.*`; SetupError : `serve.extra-missing`, `serve.capture-unusable`
     """
+    sys.meta_path.insert(0, _Absent())  # type: ignore[arg-type] # a finder is asked for find_spec only
     uvicorn, quick = _uvicorn()
     meters = Meters(None if state is None else state / f"meters-{slot}")
     threads = max(1, (os.cpu_count() or 1) // settings.workers)
-    capture = Capture(settings.capture, meters, slot) if settings.capture.place else None
+    capture = Capture(settings.capture, meters, slot) if settings.capture.folder else None
     champion = Served(open_bundle(settings.bundle), meters, threads=threads, capture=capture)
     champion.warm()
     models = Models(champion, shelf=Path(settings.models) if settings.models else None, state=state)
@@ -92,6 +73,15 @@ def work(
     app.threads.shutdown()
     if capture is not None and (lost := capture.close()):
         log(f"{lost} requests could not be written to the capture: {capture.trouble}")
+
+
+class _Absent:
+    """Lets the process believe that packages which only cost memory are not installed."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        """Raise for those, and leave all others to the finders that follow."""
+        if name.partition(".")[0] in UNWANTED:
+            raise ModuleNotFoundError(f"No module named {name!r} (this server does without it)", name=name)
 
 
 def _follow(models: Models, parent: int) -> None:
@@ -133,26 +123,3 @@ def _uvicorn() -> tuple[Any, dict[str, str]]:
 
         quick["loop"] = "uvloop"
     return uvicorn, quick
-
-
-def check(settings: ServeSettings) -> None:
-    """Refuse what would be unsafe before anything is opened.
-
-    Raises
-    ------
-    RecipeError : `serve.token-needed`
-    """
-    if settings.models and settings.host not in {"127.0.0.1", "::1", "localhost"} and not os.environ.get(TOKEN):
-        why = f"--models lets whoever reaches {settings.host} change the model"
-        raise RecipeError("serve.token-needed", "a server that others reach needs a token", why, f"export {TOKEN}=$(openssl rand -hex 32)")
-
-
-def url(settings: ServeSettings, bound: socket.socket) -> str:
-    """Where the server answers."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{bound.getsockname()[1]}"
-
-
-def log(text: str) -> None:
-    """One line on standard error."""
-    print(f"filon serve: {text}", file=sys.stderr, flush=True)

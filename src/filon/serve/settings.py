@@ -1,9 +1,18 @@
 """How a server is to behave: where it listens, what it refuses, what it keeps."""
 
+import hashlib
+import os
+import tempfile
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 MIB = 1 << 20
+CAPTURE_KEY = "FILON_CAPTURE_KEY"
+"""Environment variable with the key of hashed columns."""
+
+OPEN = ".open"
+"""Ending of a captured file that is still written to, where files are sent on: the sender takes those without it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,14 +32,44 @@ class Limits:
 class CaptureSettings:
     """What is kept of what was asked and answered.
 
-    place : folder, "" for no capture; share : part of the requests that is kept, 0 to 1
+    place : folder or s3:// URI, "" for no capture; share : part of the requests that is kept, 0 to 1
     leave_out, hashed : columns that are not written, or written as a keyed hash
+    spool : where lines wait for S3; roll_s : after so many seconds a file is sent, if its hour is not over sooner
     """
 
     place: str = ""
+    spool: str = ""
+    roll_s: float = 300.0
     share: float = 1.0
     leave_out: tuple[str, ...] = ()
     hashed: tuple[str, ...] = ()
+
+    @property
+    def remote(self) -> bool:
+        """Whether files go to S3."""
+        return self.place.startswith("s3://")
+
+    @property
+    def folder(self) -> str:
+        """Where lines are written on this machine, "" for no capture; always the same for one S3 place, so that what was left is sent."""
+        if not self.remote:
+            return self.place
+        mark = hashlib.sha256(self.place.encode()).hexdigest()[:12]
+        return self.spool or str(Path(os.environ.get("FILON_SCRATCH") or tempfile.gettempdir()) / f"filon-capture-{mark}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """An alias of MLflow's registry that the server follows.
+
+    every_s : seconds between two looks, 0 for one look at the start; have : number of the version in service
+    """
+
+    uri: str
+    name: str
+    alias: str
+    every_s: float = 30.0
+    have: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +83,7 @@ class ServeSettings:
     models: str = ""
     limits: Limits = field(default_factory=Limits)
     capture: CaptureSettings = field(default_factory=CaptureSettings)
+    followed: Followed | None = None
 
     def to_plain(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -53,4 +93,5 @@ class ServeSettings:
 def from_plain(plain: dict[str, Any]) -> ServeSettings:
     """Settings that a supervisor handed to its worker."""
     capture = {**plain["capture"], **{name: tuple(plain["capture"][name]) for name in ("leave_out", "hashed")}}
-    return ServeSettings(**{**plain, "limits": Limits(**plain["limits"]), "capture": CaptureSettings(**capture)})
+    followed = None if plain["followed"] is None else Followed(**plain["followed"])
+    return ServeSettings(**{**plain, "limits": Limits(**plain["limits"]), "capture": CaptureSettings(**capture), "followed": followed})

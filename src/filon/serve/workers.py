@@ -1,4 +1,4 @@
-"""Several workers on one socket, and a supervisor that puts another one in the place of one that dies."""
+"""Workers on one socket, and a light supervisor that puts another one in the place of one that dies."""
 
 import json
 import os
@@ -16,9 +16,9 @@ from typing import Any
 
 from filon import errors
 from filon.errors import BundleError, FilonError
-from filon.serve.capture import KEY
-from filon.serve.server import DRAIN_S, log, work
-from filon.serve.settings import ServeSettings, from_plain
+from filon.serve.following import Follower
+from filon.serve.settings import CAPTURE_KEY, ServeSettings, from_plain
+from filon.serve.sockets import DRAIN_S, log
 
 LOOK_S = 0.05
 STOP_S = DRAIN_S + 7
@@ -30,16 +30,13 @@ MOST_PAUSE_S = 5.0
 
 
 def run(settings: ServeSettings, bound: socket.socket, ready: Callable[[], None]) -> None:
-    """Serve until SIGTERM or SIGINT: in this process for one worker, in processes of their own for more.
+    """Serve until SIGTERM or SIGINT, in processes of their own: one that dies is replaced, also when it is the only one.
 
     Raises
     ------
     BundleError, SetupError : as `server.work`
     """
-    if settings.workers == 1:
-        work(settings, bound, ready=ready)
-        return
-    os.environ.setdefault(KEY, secrets.token_hex(32))  # the same value has the same hash, whichever worker keeps it
+    os.environ.setdefault(CAPTURE_KEY, secrets.token_hex(32))  # the same value has the same hash, whichever worker keeps it
     state = Path(tempfile.mkdtemp(prefix="filon-serve-"))
     try:
         Supervisor(settings, bound, state).run(ready)
@@ -57,6 +54,8 @@ class Supervisor:
         self.due: dict[int, float] = {}
         self.pause = dict.fromkeys(range(settings.workers), 0.1)
         self.stopping = False
+        self.shipper: subprocess.Popen[bytes] | None = None
+        self.follower: Follower | None = None
 
     def run(self, ready: Callable[[], None]) -> None:
         """Start the workers, say when all of them answer, and replace those that die until told to stop."""
@@ -69,7 +68,12 @@ class Supervisor:
                 if not told and all(self._ready(slot).exists() for slot in self.workers):
                     ready()
                     told = True
+                    if self.settings.followed is not None and self.settings.followed.every_s > 0:
+                        self.follower = Follower(self.settings.followed, Path(self.settings.models), self.state)
+                        self.follower.start()
                 self._look(told=told)
+                if self.settings.capture.remote and (self.shipper is None or self.shipper.poll() is not None):
+                    self.shipper = self._ship()
                 time.sleep(LOOK_S)
         finally:
             self._end()
@@ -88,6 +92,10 @@ class Supervisor:
         command = [sys.executable, "-m", "filon.serve.workers", json.dumps(words)]
         self.workers[slot] = subprocess.Popen(command, pass_fds=(self.bound.fileno(),), stdin=subprocess.DEVNULL)
         self.born[slot] = time.monotonic()
+
+    def _ship(self) -> "subprocess.Popen[bytes]":
+        words = {"spool": self.settings.capture.folder, "place": self.settings.capture.place, "state": str(self.state)}
+        return subprocess.Popen([sys.executable, "-m", "filon.serve.shipping", json.dumps(words)], stdin=subprocess.DEVNULL)
 
     def _look(self, *, told: bool) -> None:
         """Replace the dead. Before the first answer, a worker that fails ends it all: the next one would fail too."""
@@ -120,18 +128,26 @@ class Supervisor:
         return failure
 
     def _end(self) -> None:
-        """Let the workers answer what they have begun."""
-        alive = [worker for worker in self.workers.values() if worker.poll() is None]
-        for worker in alive:
-            worker.send_signal(signal.SIGTERM)
-        until = time.monotonic() + STOP_S
-        for worker in alive:
-            try:
-                worker.wait(max(until - time.monotonic(), 0.1))
-            except subprocess.TimeoutExpired:
-                log(f"worker {worker.pid} did not stop in time and was killed")
-                worker.kill()
-                worker.wait()
+        """Let the workers answer what they have begun, then the sender of captured files what they left."""
+        if self.follower is not None:
+            self.follower.stop()
+        _stopped([worker for worker in self.workers.values() if worker.poll() is None])
+        if self.shipper is not None and self.shipper.poll() is None:
+            _stopped([self.shipper])
+
+
+def _stopped(processes: "list[subprocess.Popen[bytes]]") -> None:
+    """Ask processes to end, and end those that do not."""
+    for process in processes:
+        process.send_signal(signal.SIGTERM)
+    until = time.monotonic() + STOP_S
+    for process in processes:
+        try:
+            process.wait(max(until - time.monotonic(), 0.1))
+        except subprocess.TimeoutExpired:
+            log(f"process {process.pid} did not stop in time and was killed")
+            process.kill()
+            process.wait()
 
 
 def _ending(code: int) -> str:
@@ -140,6 +156,8 @@ def _ending(code: int) -> str:
 
 def main(text: str) -> int:
     """One worker, as the supervisor starts it."""
+    from filon.serve.server import work
+
     words = json.loads(text)
     settings, state, slot = from_plain(words["settings"]), Path(words["state"]), words["slot"]
     try:

@@ -1,0 +1,55 @@
+"""Where a server listens and what it must not do: all that a supervisor needs to know, without numpy or Arrow."""
+
+import os
+import socket
+import sys
+
+from filon.errors import RecipeError, SetupError
+from filon.serve.settings import ServeSettings
+
+TOKEN = "FILON_TOKEN"
+BACKLOG = 4096
+DRAIN_S = 25
+"""SageMaker kills a container 30 s after SIGTERM; what is left is for the capture."""
+
+
+def listen(settings: ServeSettings) -> socket.socket:
+    """The socket the workers share; port 0 takes a free one.
+
+    Raises
+    ------
+    SetupError : `serve.port-taken`
+    """
+    try:
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        bound = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+    except OSError as exc:
+        why = f"{settings.host}:{settings.port}: {exc.strerror or exc}"
+        raise SetupError(
+            "serve.port-taken", "the server cannot listen there", why, "choose another --port (0 for any free one) or --host"
+        ) from exc
+    bound.set_inheritable(True)
+    return bound
+
+
+def check(settings: ServeSettings) -> None:
+    """Refuse what would be unsafe before anything is opened.
+
+    Raises
+    ------
+    RecipeError : `serve.token-needed`
+    """
+    if settings.models and settings.host not in {"127.0.0.1", "::1", "localhost"} and not os.environ.get(TOKEN):
+        why = f"--models lets whoever reaches {settings.host} change the model"
+        raise RecipeError("serve.token-needed", "a server that others reach needs a token", why, f"export {TOKEN}=$(openssl rand -hex 32)")
+
+
+def url(settings: ServeSettings, bound: socket.socket) -> str:
+    """Where the server answers."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{bound.getsockname()[1]}"
+
+
+def log(text: str) -> None:
+    """One line on standard error."""
+    print(f"filon serve: {text}", file=sys.stderr, flush=True)
