@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from filon.engines.base import FitPlan, Fitted, Trial
 from filon.engines.spark.capacity import capacity, refuse_dynamic, slots_of, wait_for_slots
+from filon.engines.spark.listener import STEP
 from filon.engines.spark.pulse import Ear, Line, Mouth, driver_host
 from filon.engines.spark.shipped import FoldPiece, ShippedRows
 from filon.engines.spark.shipping import LOWEST, first, pack
@@ -142,7 +143,7 @@ class _Group:
             line=self._ear.line,
         )
         jobs, found = Jobs(self._session), _Found()
-        said = f"filon: trial {self._group.longest.number}, {self._group.work.family}, over {spread.peers} tasks"
+        said = f"{STEP}{self._stage}, trial {self._group.longest.number}, {self._group.work.family}, over {spread.peers} tasks"
         frame = spread.frame.mapInArrow(_peer(share), OUTCOME, barrier=True)
         thread = threading.Thread(target=lambda: found.take(lambda: jobs.run(said, frame.collect)), name="filon-barrier", daemon=True)
         thread.start()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from filon.engines.base import FitPlan, Fitted, Trial
 from filon.engines.spark.capacity import Capacity, capacity, need_mib
-from filon.engines.spark.listener import Inputs
+from filon.engines.spark.listener import Inputs, step
 from filon.engines.spark.listener import leave as account_left
 from filon.engines.spark.tasks import Cargo, fit_in_tasks
 from filon.events import Event, Listen, silence
@@ -57,6 +57,14 @@ def fit(
     ------
     EngineError : `engines.spark-dynamic-allocation`, `engines.spark-no-slots` before training over the cluster
     """
+    stage = "search" if plan.valid else "fit"
+    with step(session, stage):
+        yield from _fitted(session, folds, trials, plan, strategy, stage, listen)
+
+
+def _fitted(
+    session: Session, folds: SparkFolds, trials: Sequence[Trial], plan: FitPlan, strategy: Strategy, stage: str, listen: Listen
+) -> Iterator[Fitted]:
     memory = _MEMORIES.setdefault(session, Memory())
     asked = [trial for trial in trials if trial.settings.get("library") == "mllib"]
     ours = [trial for trial in trials if trial.settings.get("library") != "mllib"]
@@ -66,7 +74,6 @@ def fit(
         rows = min(plan.rows, fold.rows) if plan.rows else fold.rows
         # parts of a cross-validation are asked for on small tables only
         decision = decided("tasks" if plan.part is not None else strategy, rows, len(folds.encoding.features), room)
-        stage = "search" if plan.valid else "fit"
         if decision.why not in memory.told:
             memory.told.add(decision.why)
             listen(Event(stage=stage, text=decision.why, fields={"strategy": decision.way, "slots": room.slots, "rows": rows}))

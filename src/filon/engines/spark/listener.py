@@ -158,7 +158,7 @@ def _steps(store: Any) -> dict[int, str]:
     found: dict[int, str] = {}
     for job in _each(store.jobsList(None)):
         said = _optional(job.description()) or ""
-        name = said.removeprefix(STEP).split(",")[0].split(" of ")[0] if said.startswith(STEP) else "other"
+        name = said.removeprefix(STEP).split(",")[0] if said.startswith(STEP) else "other"
         for number in _each(job.stageIds()):
             found.setdefault(int(number), name)
     return found

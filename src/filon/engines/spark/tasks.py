@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from filon.engines.base import FitPlan, Fitted, FoldName, SplitPlan, Trial
+from filon.engines.spark.listener import STEP
 from filon.engines.spark.pulse import Ear, Line, Mouth, driver_host
 from filon.engines.spark.shipped import ShippedRows, parted
 from filon.engines.spark.shipping import Shipment, ship
@@ -273,7 +274,7 @@ class Crew:
             if left <= 0:
                 return []
         mine = replace(task, plan=replace(task.plan, deadline_s=left))
-        said = f"filon: fit of trial {task.trials[0].number}, {task.trials[0].family}"
+        said = f"{STEP}{'search' if self._plan.valid else 'fit'}, trial {task.trials[0].number}, {task.trials[0].family}"
         spark = self._session.spark
         return [unpacked(row) for row in self._jobs.run(said, lambda: spark.range(0, 1, 1, 1).mapInArrow(_worker(mine), OUTCOME).collect())]
 
