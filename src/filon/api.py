@@ -153,6 +153,7 @@ def train(
 
     file = _recipe(recipe, sets)
     file = file if base is None else replace(file, base=Path(base).absolute())
+    _refuse_mllib(file, engine)
     root = Path(runs) if runs is not None else file.base / "runs"
     folder = resume_run(root, file.recipe.name, file.fingerprint) if resume else _new_run(root, file, engine)
     if file.recipe.track.enabled:
@@ -402,6 +403,19 @@ def _scratch() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _refuse_mllib(file: RecipeFile, engine: str) -> None:
+    """Raise `engines.mllib-embedded` before anything is read."""
+    search = file.recipe.search
+    asked = [name for name in ("random_forest", "gbt") if getattr(getattr(search, name), "library", "") == "mllib"]
+    if asked and engine != "spark":
+        raise RecipeError(
+            "engines.mllib-embedded",
+            f"search.{asked[0]} asks for Spark MLlib, which the engine {engine} has not",
+            'library = "mllib"',
+            '--engine spark, or leave out library = "mllib": XGBoost grows the same family',
+        )
 
 
 def _cost_lines(cost: Cost) -> tuple[str, ...]:
