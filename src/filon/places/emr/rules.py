@@ -58,7 +58,7 @@ RULES: tuple[Rule, ...] = (
         (
             r"insufficient ?(?:instance ?)?capacity",
             r"InsufficientInstanceCapacity",
-            r"not have sufficient capacity",
+            r"not have sufficient (?:\S+ )?capacity",
             r"capacity-not-available",
         ),
         "EC2 has no such instances to give in that zone now",
@@ -152,7 +152,7 @@ RULES: tuple[Rule, ...] = (
             r"environment[^ ]*\.tar\.gz[^\n]{0,40}(?:does not exist|not found)",
         ),
         "the nodes have no Python of the lane, or could not unpack the environment",
-        "filon package-env --lane LANE --out FILE, places.emr.archive = FILE; a cluster of your own needs python3.11 (dnf install python3.11)",
+        "filon package-env --lane LANE --out FILE, places.emr.archive = FILE; your own cluster needs python3.11 (dnf install python3.11)",
     ),
     _rule(
         "emr.package-missing",
@@ -198,7 +198,7 @@ RULES: tuple[Rule, ...] = (
         "emr.container-memory",
         (
             r"Container killed by YARN for exceeding (?:physical |virtual )?memory limits\.? ?(?P<used>[\d.]+ ?\w+ of [\d.]+ ?\w+)?",
-            r"running beyond (?:physical|virtual) memory limits",
+            r"running (?:\d+B )?beyond (?:the )?'?(?:physical|virtual)'? memory limit",
             r"Container (?:killed on request|from a bad node)[^\n]*Exit (?:code|status)[^\n]{0,8}:? ?(?:is )?137",
             r"Exit status: 137",
             r"exit(?:ed with)? (?:code|exitCode)[: ]+137",
