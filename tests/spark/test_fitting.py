@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.spark.twins import LOCAL, Twins, table, twins
@@ -13,12 +14,7 @@ from filon.engines.spark.fitting import decided, fit
 from filon.engines.spark.session import Session
 from filon.events import Event
 
-pytestmark = [
-    pytest.mark.spark,
-    pytest.mark.xdist_group("spark"),
-    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),  # py4j closes its sockets late
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
 
 TRIALS = [
     Trial(number=1, family="xgboost", settings={"num_round": 12, "max_depth": 3, "subsample": 0.8}, seed=5),
@@ -31,7 +27,7 @@ TRIALS = [
 
 
 @pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+def session(spark_session: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
     made = Session(LOCAL, tmp_path_factory.mktemp("session"))
     yield made
     made.close()

@@ -1,0 +1,167 @@
+"""Each trial over all executors: the same quality as the embedded engine, curves and early stopping, and no endless wait."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.servers.spark_cluster import Cluster, cluster, standalone
+from tests.spark.twins import LOCAL, Twins, table, twins
+
+from filon.engines.base import FitPlan, Fitted, Trial
+from filon.engines.spark.capacity import refuse_dynamic, wait_for_slots
+from filon.engines.spark.fitting import fit
+from filon.engines.spark.session import Session
+from filon.errors import EngineError
+from filon.evaluate.metrics import value
+from filon.events import Event
+
+__all__ = ["cluster", "standalone"]
+pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
+
+TRIALS = [
+    Trial(number=1, family="xgboost", settings={"num_round": 200, "max_depth": 4, "eta": 0.2, "early_stopping_rounds": 10}, seed=5),
+    Trial(number=2, family="random_forest", settings={"numTrees": 60, "maxDepth": 8}, seed=6),
+    Trial(number=3, family="random_forest", settings={"numTrees": 20, "maxDepth": 5}, seed=6),
+    Trial(number=4, family="gbt", settings={"maxIter": 30, "maxDepth": 3}, seed=7),
+    Trial(number=5, family="logistic_regression", settings={"regParam": 0.01}, seed=8),
+]
+ROOT = Path(__file__).resolve().parents[2]
+CLOSE = 0.002
+"""Of areaUnderROC between a fit in one process and one in several, as the issue asks."""
+
+
+@pytest.fixture(scope="module")
+def session(spark_session: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    made = Session(LOCAL, tmp_path_factory.mktemp("session"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def pair(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twins]:
+    with twins(session, tmp_path_factory.mktemp("pair"), table(24_000)) as both:
+        yield both
+
+
+def fitted(session: Session, pair: Twins, trials: list[Trial], plan: FitPlan, heard: list[Event] | None = None) -> dict[int, Fitted]:
+    told = [] if heard is None else heard
+    return {one.trial.number: one for one in fit(session, pair.there, trials, plan, "cluster", told.append)}
+
+
+def auc(one: Fitted) -> float:
+    assert one.tally is not None
+    found = value(one.tally, "areaUnderROC")
+    assert found is not None
+    return found
+
+
+def test_two_tasks_together_are_as_good_as_one_process(session: Session, pair: Twins) -> None:
+    heard: list[Event] = []
+    here = {one.trial.number: one for one in pair.engine.fit(pair.here, TRIALS, FitPlan(metric="areaUnderROC"))}
+    there = fitted(session, pair, TRIALS, FitPlan(metric="areaUnderROC"), heard)
+    assert set(there) == set(here)
+    assert [event.fields["peers"] for event in heard if "peers" in event.fields] == [2]
+    for number, one in there.items():
+        assert not one.error
+        assert one.tally is not None
+        assert here[number].tally is not None
+        assert one.tally.rows == here[number].tally.rows
+        assert auc(one) == pytest.approx(auc(here[number]), abs=CLOSE), (number, one.trial.family)
+    assert there[3].shared == "prefix of trial 2"
+    assert there[1].ensemble is not None
+    assert any(there[1].ensemble.categorical)
+    assert there[1].rounds < 200  # stopped early, by the metric of all peers
+    assert [point.round for point in there[1].curve] == list(range(1, len(there[1].curve) + 1))
+    assert all(point.valid is not None for point in there[1].curve)
+
+
+def test_the_same_peers_give_the_same_model(session: Session, pair: Twins) -> None:
+    plan = FitPlan(rows=5000)
+    first, second = (fitted(session, pair, TRIALS[3:], plan) for _ in range(2))
+    for number, one in first.items():
+        assert one.ensemble is not None
+        assert second[number].ensemble == one.ensemble
+
+
+def test_the_refit_takes_both_folds_and_has_no_tally(session: Session, pair: Twins) -> None:
+    plan = FitPlan(train=("train", "valid"), valid=False)
+    settings = {"num_round": 7, "max_depth": 3, "early_stopping_rounds": 0}
+    found = fitted(session, pair, [Trial(number=1, family="xgboost", settings=settings, seed=1)], plan)
+    assert found[1].tally is None
+    assert found[1].rounds == 7
+
+
+def test_a_trial_that_cannot_be_fitted_costs_itself_alone(session: Session, pair: Twins) -> None:
+    bad = Trial(number=7, family="xgboost", settings={"max_depth": -3, "num_round": 3}, seed=1)
+    good = Trial(number=8, family="gbt", settings={"maxIter": 3, "maxDepth": 2}, seed=1)
+    there = fitted(session, pair, [bad, good], FitPlan(rows=5000))
+    assert "max_depth" in there[7].error
+    assert there[8].ensemble is not None
+
+
+def test_few_rows_have_few_peers(session: Session, tmp_path_factory: pytest.TempPathFactory) -> None:
+    heard: list[Event] = []
+    with twins(session, tmp_path_factory.mktemp("few"), table(800, classes=3)) as pair:
+        there = fitted(session, pair, [TRIALS[2]], FitPlan(), heard)
+    assert [event.fields["peers"] for event in heard if "peers" in event.fields] == [1]
+    assert there[3].ensemble is not None
+    assert there[3].ensemble.trees == 60
+
+
+def test_too_few_slots_are_an_error_and_not_a_wait(session: Session) -> None:
+    said: list[str] = []
+    with pytest.raises(EngineError) as caught:
+        wait_for_slots(session, 3, said.append, patience_s=0.1)
+    assert caught.value.code == "engines.spark-no-slots"
+    assert "3 tasks" in caught.value.what
+    assert said
+
+
+class _Remote:
+    """A session whose Spark has executors of its own, as far as its properties tell."""
+
+    local = connect = False
+
+    def __init__(self, **conf: str) -> None:
+        class _Context:
+            def getConf(self) -> dict[str, str]:  # noqa: N802 (Spark's name)
+                return {name.replace("_", "."): value for name, value in conf.items()}
+
+        class _Spark:
+            sparkContext = _Context()  # noqa: N815
+
+        self.spark = _Spark()
+
+
+def test_dynamic_allocation_is_refused_before_a_barrier_stage() -> None:
+    with pytest.raises(EngineError) as caught:
+        refuse_dynamic(_Remote(spark_dynamicAllocation_enabled="true"))  # type: ignore[arg-type]
+    assert caught.value.code == "engines.spark-dynamic-allocation"
+    assert "spark.executor.instances" in caught.value.fix
+    refuse_dynamic(_Remote(spark_dynamicAllocation_enabled="false"))  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["tasks", "cluster"])
+def test_a_worker_killed_in_the_middle_costs_an_attempt(strategy: str, cluster: Cluster, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "tests.spark.survivor", cluster.master, strategy, str(tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        killed, found = False, {}
+        for line in process.stdout:
+            said = json.loads(line)
+            if not killed and "round" in said:
+                killed = True
+                cluster.kill_worker(1)
+            if "trial" in said and "error" in said:
+                found[said["trial"]] = said
+    assert process.returncode == 0
+    assert killed
+    assert sorted(found) == [1, 2, 3]
+    assert [one["error"] for one in found.values()] == ["", "", ""]
+    if strategy == "tasks":
+        assert all(one["same"] for one in found.values())

@@ -1,0 +1,125 @@
+"""Spark MLlib's trees as our ensemble: the pipeline's own probabilities, without a JVM."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.spark.twins import LOCAL, Twins, table, twins
+
+from filon.engines.base import FitPlan, Fitted, Trial
+from filon.engines.spark.fitting import fit, leave
+from filon.engines.spark.listener import Inputs
+from filon.engines.spark.mllib import columns_of
+from filon.engines.spark.session import Session
+from filon.evaluate.metrics import value
+from filon.trees import predict
+from filon.trees.ubjson import read
+
+pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
+
+ROWS = 100_000
+NEAR = 1e-6
+"""Between the bundle's probability and the pipeline's, as the issue asks."""
+
+
+@pytest.fixture(scope="module")
+def session(spark_session: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+    made = Session(LOCAL, tmp_path_factory.mktemp("session"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def pair(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twins]:
+    with twins(session, tmp_path_factory.mktemp("pair"), table(3000)) as both:
+        yield both
+
+
+def trial(number: int, family: str, **settings: Any) -> Trial:
+    return Trial(number=number, family=family, settings={**settings, "library": "mllib"}, seed=11)
+
+
+def rows_to_score(model: bytes, features: int) -> np.ndarray:
+    """Rows of noise in which every other cell stands on a threshold of the model, just below or just above one; some are missing."""
+    random = np.random.default_rng(3)
+    x = random.normal(size=(ROWS, features)).astype(np.float32)
+    trees = read(model)["learner"]["gradient_booster"]["model"]["trees"]
+    for place in range(features):
+        cuts = [tree["split_conditions"][(tree["split_indices"] == place) & (tree["left_children"] >= 0)] for tree in trees]
+        found = np.unique(np.concatenate(cuts))
+        if not len(found):
+            continue
+        around = np.concatenate([found, np.nextafter(found, np.float32(-np.inf)), np.nextafter(found, np.float32(np.inf))])
+        chosen = random.random(ROWS) < 0.5
+        x[chosen, place] = random.choice(around, int(chosen.sum()))
+    x[random.random(x.shape) < 0.05] = np.nan
+    return x
+
+
+@pytest.mark.parametrize("family", ["random_forest", "gbt"])
+def test_the_bundle_says_what_the_kept_pipeline_says(session: Session, pair: Twins, family: str, tmp_path: Path) -> None:
+    from pyspark.ml import PipelineModel
+    from pyspark.ml.functions import vector_to_array
+
+    settings = {"numTrees": 12, "maxDepth": 7, "maxBins": 32} if family == "random_forest" else {"maxIter": 10, "maxDepth": 4}
+    plan = FitPlan(train=("train", "valid"), valid=False)
+    (one,) = fit(session, pair.there, [trial(1, family, **settings)], plan, "auto")
+    assert not one.error
+    assert one.ensemble is not None
+    leave(session, tmp_path, Inputs())
+    pipeline = PipelineModel.load(f"file://{tmp_path / 'pipeline_best'}")
+    assert [type(stage).__name__ for stage in pipeline.stages][-2] == "VectorAssembler"
+    x = rows_to_score(one.ensemble.model, one.ensemble.features)
+    frame = session.spark.createDataFrame(pd.DataFrame(x, columns=columns_of(pair.there)).reset_index())
+    shares = pipeline.transform(frame).select("index", vector_to_array("probability").alias("p")).toPandas().sort_values("index")
+    theirs = np.stack(shares["p"].to_numpy())
+    ours = predict(one.ensemble, x)
+    assert np.abs(theirs - ours).max() <= NEAR
+    assert len(np.unique(ours[:, 1])) > 50
+
+
+def test_shorter_trials_are_prefixes_of_the_longest(session: Session, pair: Twins) -> None:
+    trials = [trial(1, "gbt", maxIter=3, maxDepth=3), trial(2, "gbt", maxIter=6, maxDepth=3), trial(3, "gbt", maxIter=3, maxDepth=2)]
+    found = {one.trial.number: one for one in fit(session, pair.there, trials, FitPlan(rows=1500), "auto")}
+    alone = {one.trial.number: one for one in fit(session, pair.there, trials[:1], FitPlan(rows=1500), "auto")}
+    assert found[1].shared == "prefix of trial 2"
+    assert found[3].shared == ""
+    assert [found[number].rounds for number in (1, 2, 3)] == [3, 6, 3]
+    x = rows_to_score(ensemble(found[2]).model, ensemble(found[2]).features)[:5000]
+    assert np.abs(predict(ensemble(found[1]), x) - predict(ensemble(alone[1]), x)).max() <= NEAR
+    assert good(found[2]) > 0.75
+
+
+def test_many_classes_have_a_forest_and_no_gbt(session: Session, tmp_path: Path) -> None:
+    with twins(session, tmp_path, table(1500, classes=3)) as pair:
+        trials = [trial(1, "random_forest", numTrees=5, maxDepth=4), trial(2, "gbt", maxIter=3)]
+        found = {one.trial.number: one for one in fit(session, pair.there, trials, FitPlan(), "auto")}
+    assert "two classes" in found[2].error
+    whole = predict(ensemble(found[1]), np.zeros((3, ensemble(found[1]).features), np.float32))
+    assert whole.sum(axis=1) == pytest.approx(1.0, abs=1e-6)
+    tally = found[1].tally
+    assert tally is not None
+    assert tally.rows == pair.there.info["valid"].rows
+
+
+def test_a_setting_that_mllib_refuses_costs_its_trial_alone(session: Session, pair: Twins) -> None:
+    trials = [trial(1, "random_forest", numTrees=3, maxDepth=99), trial(2, "random_forest", numTrees=3, maxDepth=3)]
+    found = {one.trial.number: one for one in fit(session, pair.there, trials, FitPlan(), "auto")}
+    assert "maxDepth" in found[1].error
+    assert found[2].ensemble is not None
+
+
+def ensemble(one: Fitted) -> Any:
+    assert not one.error
+    assert one.ensemble is not None
+    return one.ensemble
+
+
+def good(one: Fitted) -> float:
+    assert one.tally is not None
+    found = value(one.tally, "areaUnderROC")
+    assert found is not None
+    return found
