@@ -201,7 +201,9 @@ def _sorted_by_form(lines: Lines) -> Iterator[tuple[str, pa.Array]]:
         packed,
         "packed",
         pc.if_else(
-            csv, "csv", pc.if_else(listed, "list", pc.if_else(pc.or_(whole, pc.match_substring(lines.bodies, '":[')), "odd", "record"))
+            csv,
+            "csv",
+            pc.if_else(listed, "list", pc.if_else(pc.or_(whole, pc.match_substring_regex(lines.bodies, '":[ \t]*\\[')), "odd", "record")),
         ),
     )
     for kind in pc.unique(form).to_pylist():
