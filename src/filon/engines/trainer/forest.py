@@ -57,13 +57,18 @@ def grow(
     label, often = matrix.get_label().astype(np.int16), _often(rate, matrix, peers)
     booster = xgboost.Booster({**params, "updater": _UPDATERS[0], "validate_parameters": False}, [matrix])
     outputs = range(1, 2) if classes == 2 else range(classes)
-    done, grown = 0, 0
+    done, grown, flat = 0, 0, list[dict[str, Any]]()
     mine = (peers.rank,) if peers.rank else ()  # each peer draws its own rows
     for number in numbers:
         key = (int(str(params["seed"])), number)
         drawn = _draw((*key, *mine), often)
         for output in outputs:  # many classes: a tree each, on the same draw
-            booster.set_param({"seed": _seed((*key, output)), "max_depth": depth_of(number), "updater": _UPDATERS[done % 2]})
+            own = {"seed": _seed((*key, output)), "max_depth": depth_of(number)}
+            if peers is not ALONE:  # XGBoost's pruner cannot pass a tree on to the others: a booster for each tree
+                flat += _trees(booster)
+                booster, done = xgboost.Booster({**params, **own, "updater": _UPDATERS[0], "validate_parameters": False}, [matrix]), 0
+            else:
+                booster.set_param({**own, "updater": _UPDATERS[done % 2]})
             booster.boost(matrix, done, grad=np.where(label == output, -drawn, np.float32(0)), hess=drawn)
             done += 1
         grown += 1
@@ -72,8 +77,13 @@ def grow(
             raise Stopped
         if peers.any(late()):
             break
-    flat = ubjson.read(bytes(booster.save_raw("ubj")))["learner"]["gradient_booster"]["model"]["trees"]
+    flat += _trees(booster)
     return [flat[tree * len(outputs) : (tree + 1) * len(outputs)] for tree in range(grown)]
+
+
+def _trees(booster: Any) -> list[dict[str, Any]]:
+    """The trees grown so far."""
+    return list(ubjson.read(bytes(booster.save_raw("ubj")))["learner"]["gradient_booster"]["model"]["trees"])
 
 
 def _often(rate: float, matrix: Any, peers: Peers) -> np.ndarray:
