@@ -225,8 +225,9 @@ def _spread(session: Session, folds: SparkFolds, plan: FitPlan, slots: int, list
         order = ["_valid", "_order", "label", *(["weight"] if "weight" in frame.columns else [])]
         even = keyed.repartition(peers, F.shiftrightunsigned("hash", 7)).sortWithinPartitions(*order).drop("_order")
         kept = even.persist(StorageLevel.MEMORY_AND_DISK)
+        parts = kept.groupBy(F.spark_partition_id().alias("peer"), "_valid").count()
         with session.in_our_words("the rows of a fold"):
-            counts = kept.groupBy(F.spark_partition_id().alias("peer"), "_valid").count().collect()
+            counts = watched(session, stage, f"{rows:,} rows over {peers} tasks", parts.collect, listen)
         both = 2 if plan.valid else 1
         if len(counts) == peers * both or peers == 1:
             return Spread(frame=kept, peers=peers)

@@ -281,7 +281,10 @@ def _size(many: float) -> str:
 
 def leave(session: Session, folder: Path, inputs: Inputs, listen: Listen) -> None:
     """Write `spark.json` into the run's folder, and say what held the run back."""
-    found = account(session, inputs)
+    try:
+        found = account(session, inputs)
+    except Exception as exc:  # internals of Spark: a run that went well does not fail because they have changed
+        found = Account(slots=0, stages=(), inputs=inputs, lost=(f"Spark's status store could not be read: {exc}"[:300],))
     said = held_back(found)
     written = {"held_back": said, "spark": str(session.spark.version), **asdict(found)}
     (folder / "spark.json").write_text(json.dumps(written, indent=1), encoding="utf-8")

@@ -6,6 +6,7 @@ import pickle
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -208,7 +209,7 @@ def _fitted(
     listen(Event(stage=stage, text=said, fields={"trial": longest.number}))
     model = watched(session, stage, said, lambda: classifier(longest).fit(ready.frame), listen)
     weights = [float(weight) for weight in model.treeWeights]
-    nodes = nodes_of(session, model)
+    nodes = watched(session, stage, f"{said}: its trees", lambda: nodes_of(session, model), listen)
     if not plan.valid:
         keep(pipeline_kept(session, ready, model))
     shape = Ensemble(
@@ -223,10 +224,12 @@ def _fitted(
     for trial in group:
         many = min(count_of(trial), len(weights))
         ensemble = converted(nodes, weights[:many], ready.fills, shape)
+        count = partial(tallied_over, folds, ensemble)
+        tally = watched(session, stage, f"trial {trial.number} on the validation fold", count, listen) if plan.valid else None
         yield Fitted(
             trial=trial,
             ensemble=ensemble,
-            tally=tallied_over(folds, ensemble) if plan.valid else None,
+            tally=tally,
             rounds=many,
             seconds=time.monotonic() - began,
             shared="" if trial is longest else _shared(trial, longest),

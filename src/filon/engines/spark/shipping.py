@@ -43,14 +43,13 @@ class Shipment:
         return FoldPiece(rows=self.piece.rows, paths=paths)
 
 
-def ship(session: Session, fold: Any, cap: int, name: str, tell: Callable[[int], None]) -> Shipment:
+def ship(session: Session, fold: Any, cap: int, name: str) -> Shipment:
     """Lay a fold down as files, in canonical order.
 
     Parameters
     ----------
     cap : the rows with the lowest hashes (0: all)
     name : of the files, unlike any other of this session
-    tell : hears of the rows written so far
 
     Raises
     ------
@@ -64,7 +63,7 @@ def ship(session: Session, fold: Any, cap: int, name: str, tell: Callable[[int],
     paths = {column: str(folder / f"{name}.{column}") for column in columns}
     wanted = min(cap, fold.rows) if cap else fold.rows
     with session.in_our_words("the rows of a fold"):
-        rows = _written(frame, len(fold.encoding.features), paths, wanted, tell)
+        rows = _written(frame, len(fold.encoding.features), paths, wanted)
     if rows != wanted:
         raise EngineError(
             "engines.spark-rows-lost",
@@ -158,7 +157,7 @@ def _packer(features: int, columns: list[str]) -> Callable[[Iterator[pa.RecordBa
     return packed
 
 
-def _written(frame: Any, features: int, paths: dict[str, str], wanted: int, tell: Callable[[int], None]) -> int:
+def _written(frame: Any, features: int, paths: dict[str, str], wanted: int) -> int:
     """Fetch partition by partition and write; how many rows were written (no more than wanted)."""
     columns, rows = list(paths), 0
     schema = ", ".join(["rows int", *(f"`{name}` binary" for name in columns)])
@@ -170,7 +169,6 @@ def _written(frame: Any, features: int, paths: dict[str, str], wanted: int, tell
             for name, file in files.items():
                 file.write(memoryview(row[name])[: take * widths[name]])
             rows += take
-            tell(rows)
             if rows == wanted:
                 break
     return rows

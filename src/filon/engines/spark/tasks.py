@@ -14,10 +14,11 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from filon.engines.base import FitPlan, Fitted, FoldName, SplitPlan, Trial
-from filon.engines.spark.listener import STEP
+from filon.engines.spark.listener import STEP, watched
 from filon.engines.spark.pulse import Ear, Line, Mouth, driver_host
 from filon.engines.spark.shipped import ShippedRows, parted
 from filon.engines.spark.shipping import Shipment, ship
@@ -156,22 +157,10 @@ class Cargo:
         key = (id(folds), name, cap)
         if key not in self.shipped:
             self.kept.append(folds)  # so that its id is not given to another
-            told = _Told(listen, stage, name, min(cap or fold.rows, fold.rows))
-            self.shipped[key] = ship(session, fold, cap, f"fold-{uuid.uuid4().hex[:12]}", told)
+            said = f"the {name} fold to the tasks, {min(cap or fold.rows, fold.rows):,} rows"
+            lay = partial(ship, session, fold, cap, f"fold-{uuid.uuid4().hex[:12]}")
+            self.shipped[key] = watched(session, stage, said, lay, listen)
         return self.shipped[key]
-
-
-class _Told:
-    """Says how many rows of a fold have come, every few seconds."""
-
-    def __init__(self, listen: Listen, stage: str, name: str, rows: int) -> None:
-        self._listen, self._stage, self._name, self._rows, self._spoken = listen, stage, name, rows, time.monotonic()
-
-    def __call__(self, rows: int) -> None:
-        if time.monotonic() >= self._spoken + BEAT_S:
-            self._spoken = time.monotonic()
-            text = f"the {self._name} fold to the tasks: {rows:,} of {self._rows:,} rows"
-            self._listen(Event(stage=self._stage, text=text, done=rows, total=self._rows))
 
 
 def fit_in_tasks(
