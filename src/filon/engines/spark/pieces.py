@@ -23,8 +23,9 @@ from filon.events import silence
 LEAST_BYTES, MOST_BYTES = 4 << 20, 64 << 20
 """Bytes of a piece: enough that a task's start does not count, and few enough that a lost task costs little."""
 
-TASK_MIB = 1024
-"""Memory of the query that types a task's rows; it streams, so a wide row group is what needs most of it."""
+TASK_MIB = 1280
+"""Memory of the query that types a task's rows; it streams, so a wide row group is what needs most of it (and a gzipped CSV, for which
+DuckDB takes a little more than a gibibyte)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

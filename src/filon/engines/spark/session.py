@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,7 +14,7 @@ from typing import Any
 from filon.engines.settings import SparkSettings
 from filon.engines.spark import java, s3a
 from filon.engines.spark.words import translated
-from filon.errors import FilonError, SetupError
+from filon.errors import EngineError, FilonError, SetupError
 from filon.events import Event, Listen, silence
 
 QUIET = """rootLogger.level = error
@@ -37,6 +38,8 @@ logger.util.level = off
 """What fails in a task is told once, in our words, not by ten lines a try."""
 
 ROWS_PER_BATCH = 1 << 16
+EXECUTORS_S = 120.0
+"""How long the first executor is waited for (YARN and Kubernetes take their time); Spark's own setting wins where it is given."""
 REST_MIB = 1024
 """Memory of the JVM that holds no table: rows stream through it, and its shuffles spill."""
 
@@ -48,6 +51,8 @@ class Session:
         self.settings, self.folder, self.listen = settings, folder, listen
         self.connect = settings.master.startswith("sc://")
         self.spark, self.ours = _open(settings, folder, threads, memory_mib, listen)
+        if self.ours and not self.connect and not self.local:
+            self._await_executors(settings.master)
         self._works: list[str] = []
         self.work = self._work_folder()
 
@@ -107,6 +112,38 @@ class Session:
         with suppress(Exception):
             remove(self.spark, self.work, connect=self.connect)
         if self.ours:
+            self.spark.stop()
+
+    def _await_executors(self, master: str) -> None:
+        """Spark itself would wait for ever for an executor that no worker has room for.
+
+        Raises
+        ------
+        EngineError : `engines.spark-no-slots`
+        """
+        from filon.engines.spark.capacity import slots_of
+
+        conf = self.spark.sparkContext.getConf()
+        said = conf.get("spark.scheduler.maxRegisteredResourcesWaitingTime", "")
+        patience_s = float(said.removesuffix("s")) if said.removesuffix("s").isdigit() else EXECUTORS_S
+        until = time.monotonic() + patience_s
+        while slots_of(self) < 1:
+            if time.monotonic() > until:
+                self.close_quietly()
+                asked = (
+                    f"spark.executor.memory = {conf.get('spark.executor.memory', '1g')}, cores = {conf.get('spark.executor.cores', 'all')}"
+                )
+                why = f"waited {patience_s:.0f} s; asked for {asked}: no worker has room for it, or other jobs hold the cluster"
+                fix = (
+                    'start workers, or ask for less: [places.spark] conf = { "spark.executor.memory" = "1g", "spark.executor.cores" = "1" }'
+                )
+                raise EngineError("engines.spark-no-slots", f"no executor has started on {master}", why, fix)
+            self.listen(Event(stage="read", text=f"waiting for an executor on {master}"))
+            time.sleep(2.0)
+
+    def close_quietly(self) -> None:
+        """Stop Spark where nothing has been kept yet."""
+        with suppress(Exception):
             self.spark.stop()
 
     def _work_folder(self) -> str:
