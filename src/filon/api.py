@@ -383,6 +383,10 @@ def _engine(
 ) -> Iterator[Engine]:
     from filon.engines import open_engine
 
+    if name == "spark":
+        from filon.places.lanes import own_versions, require_lane
+
+        require_lane(own_versions())
     root = _scratch_root(scratch)
     opened = open_engine(
         name, scratch=root, threads=threads or 0, memory_mib=memory_mib or 0, spark=spark or SparkSettings(), listen=listen

@@ -53,11 +53,12 @@ class SparkCluster:
 
         Raises
         ------
-        RecipeError : `places.connect-not-submitted`, `places.cluster-mode-python`, `places.local-path`
-        SetupError : `places.spark-missing`
+        RecipeError : `places.connect-not-submitted`, `places.cluster-mode-python`, `places.local-path`, `places.archive-missing`
+        SetupError : `places.spark-missing`, `places.outside-lane`
         """
         refuse(self.settings, self.master, job)
         program = find_spark_submit()
+        refuse_versions(self.settings)
         folder = Path(job.runs) / ".jobs" / f"{datetime.now(UTC).strftime('%Y%m%d_%H%M%S_%f')}-{job.key}"
         folder.mkdir(parents=True)
         if job.recipe:
@@ -162,6 +163,33 @@ def refuse(settings: SparkSettings, master: str, job: Job) -> None:
         why = f'{name} = "{path}" is a path of this machine, and in deploy mode "cluster" the driver runs on another'
         fix = "use s3://... (or file:///... for a folder that all machines share), or --set places.spark.deploy_mode=client"
         raise RecipeError("places.local-path", "the cluster cannot read a path of this machine", why, fix)
+
+
+def refuse_versions(settings: SparkSettings) -> None:
+    """Versions that do not go together fail late, deep in a task: they are looked at before anything is sent.
+
+    Raises
+    ------
+    RecipeError : `places.archive-missing`
+    SetupError : `places.outside-lane`
+    """
+    from filon.places.environment import lane_of_archive
+    from filon.places.lanes import own_versions, require_lane
+
+    mine = own_versions()
+    if settings.deploy_mode == "client":
+        require_lane(mine)
+    if not settings.archive or "://" in settings.archive:
+        return
+    archive = Path(settings.archive)
+    if not archive.is_file():
+        why, fix = f'places.spark.archive = "{archive}"', f"filon package-env --lane {require_lane(mine).name} --out {archive}"
+        raise RecipeError("places.archive-missing", "there is no such environment", why, fix)
+    packed = lane_of_archive(archive).get("python", "")
+    if settings.deploy_mode == "client" and packed and packed != mine.python:
+        why = f"{archive} holds Python {packed}, and this driver runs on {mine.python}: Spark refuses workers of another Python"
+        fix = f"run filon with python{packed}, or filon package-env for a lane with Python {mine.python}"
+        raise SetupError("places.outside-lane", "the environment and the driver have different Pythons", why, fix)
 
 
 def _paths(job: Job) -> dict[str, str]:
