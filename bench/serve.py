@@ -3,6 +3,7 @@
     python bench/serve.py                                    all of it, 20 s a measurement
     python bench/serve.py --small                            a smoke run, 3 s a measurement, without MLflow
     python bench/serve.py --mlflow .venv-mlflow/bin/python   the Python in which `mlflow models serve` can load an XGBoost model
+    python bench/serve.py --fuzz 10000                       so many requests that schemathesis makes up: no 5xx
     python bench/serve.py --soak 500000                      so many requests: memory, capture lines and answers afterwards
 
 Model: 100 trees of depth 6 over 28 columns, one worker, capture on. The load comes from a process of its own on the same machine
@@ -15,6 +16,7 @@ import io
 import json
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -186,6 +188,7 @@ def ours(bundle: Path, capture: Path | None) -> Iterator[tuple[int, int, float]]
         ask(port, json.dumps(row).encode(), "application/json")
         yield port, process.pid, time.perf_counter() - began
         process.send_signal(signal.SIGTERM)
+        process.wait()
 
 
 @contextmanager
@@ -242,14 +245,26 @@ def batches(port: int, pid: int, times: int) -> dict[str, float]:
     return found
 
 
+def family(pid: int) -> list[int]:
+    """The supervisor and its workers."""
+    return [pid, *(int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+
 def cpu_s(pid: int) -> float:
-    words = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+    each = [Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split() for one in family(pid)]
+    return sum(int(words[11]) + int(words[12]) for words in each) / os.sysconf("SC_CLK_TCK")
 
 
 def rss_mib(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS:"))
+    lines = [line for one in family(pid) for line in Path(f"/proc/{one}/status").read_text().splitlines()]
+    return sum(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS:"))
+
+
+def answered(port: int) -> int:
+    """Requests to /invocations that were answered with 200."""
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as heard:
+        text = heard.read().decode()
+    return int(text.split('filon_requests_total{route="invocations",status="200"} ')[1].split()[0])
 
 
 def told(name: str, value: float, limit: float | None = None, *, least: bool = False) -> None:
@@ -266,6 +281,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--mlflow", default="")
     parser.add_argument("--soak", type=int, default=0)
+    parser.add_argument("--fuzz", type=int, default=0)
     parser.add_argument("--bundle", default="")
     words = parser.parse_args()
     python = str(Path(words.mlflow).absolute()) if words.mlflow else ""
@@ -292,18 +308,36 @@ def main() -> None:
             told("saturated: requests per second of processor", len(taken) / (cpu_s(pid) - before))
             told("saturated: p99, ms", 1000 * np.percentile(taken, 99))
             told("memory at the end, MiB", rss_mib(pid), LIMITS["rss_mib"])
+            asked = answered(port)
+        kept = sum(1 for file in (folder / "kept").rglob("*.jsonl") for _ in file.open("rb"))
+        told(f"capture lines missing of {asked:,}", asked - kept, 0)
         with ours(bundle, None) as (port, pid, _):
             for what, value in batches(port, pid, 3 if words.small else 20).items():
                 told(f"10,000-row bodies, no capture: {what}", value, LIMITS[what.split()[0]] if "core" in what else None, least=True)
             told("memory after them, MiB", rss_mib(pid), LIMITS["rss_mib"])
-        kept = sum(1 for file in (folder / "kept").rglob("*.jsonl") for _ in file.open("rb"))
-        print(f"capture lines: {kept:,}")
+        if words.fuzz:
+            fuzz(bundle, words.fuzz)
         if python:
             split = [json.dumps({"dataframe_split": {"columns": COLUMNS, "data": [list(row.values())]}}).encode() for row in records]
             with theirs(python, bundle, folder) as port:
                 taken, _ = drive("closed", port, requests("/invocations", split), 8, seconds, 0)
             told("mlflow models serve, saturated: requests/s", len(taken) / seconds)
             told("ratio", rate / (len(taken) / seconds), LIMITS["ratio"], least=True)
+
+
+def fuzz(bundle: Path, least: int) -> None:
+    """Requests that schemathesis makes up from the OpenAPI page, until there were so many: none may meet a 5xx."""
+    program = Path(sys.executable).with_name("schemathesis")
+    with ours(bundle, None) as (port, _, _), tempfile.TemporaryDirectory() as folder:
+        seen, seed = 0, 1
+        while seen < least:
+            words = ["--checks", "not_a_server_error", "--max-examples", "2000", "--phases", "coverage,fuzzing", "--seed", str(seed)]
+            subprocess.run([program, "run", f"http://127.0.0.1:{port}/openapi.json", *words], capture_output=True, cwd=folder, check=False)
+            with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as heard:
+                found = re.findall(r'filon_requests_total\{route="\w+",status="(\d+)"\} (\d+)', heard.read().decode())
+            seen, seed = sum(int(count) for _, count in found), seed + 1
+        told("generated requests", seen)
+        told("generated requests: 5xx", sum(int(count) for status, count in found if status[0] == "5"), 0)
 
 
 def soak(port: int, pid: int, bundle: Path, one: list[bytes], records: list[dict], count: int) -> None:
