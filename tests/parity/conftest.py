@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.spark.conftest import pytest_collection_modifyitems, spark_session
 
 from filon.check import check
 from filon.check.settings import CheckSettings
@@ -14,16 +15,20 @@ from filon.read import read
 from filon.read.settings import DataSettings
 from filon.split import SplitSettings, split
 
-ENGINES = ["embedded"]
+__all__ = ["pytest_collection_modifyitems", "spark_session"]
+
+ENGINES = ["embedded", pytest.param("spark", marks=pytest.mark.spark)]
 
 
-@pytest.fixture(params=ENGINES)
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    with open_engine(request.param, scratch=tmp_path / "scratch") as computing:
+@pytest.fixture(scope="session", params=ENGINES)
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    if request.param == "spark":
+        request.getfixturevalue("spark_session")
+    with open_engine(request.param, scratch=tmp_path_factory.mktemp("scratch")) as computing:
         yield computing
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def folds_of(engine: Engine) -> Callable[..., Folds]:
     """From a source on disk to folds, as the pipeline does it."""
 
