@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from filon.api import predict as predict
     from filon.api import submit as submit
     from filon.api import train as train
+    from filon.api import udf as udf
     from filon.errors import FilonError as FilonError
     from filon.lifecycle import compare as compare
+    from filon.lifecycle import export as export
     from filon.lifecycle import promote as promote
     from filon.lifecycle import rollback as rollback
 
@@ -29,6 +31,7 @@ __all__ = [
     "check",
     "compare",
     "evaluate",
+    "export",
     "load",
     "predict",
     "promote",
@@ -37,7 +40,7 @@ __all__ = [
     "train",
 ]
 
-LATER = {"compare", "promote", "rollback"}
+LATER = {"compare", "export", "promote", "rollback"}
 """Of a model's life after training: `filon.lifecycle` has them."""
 
 

@@ -22,6 +22,7 @@ from filon.runs import RunFolder, find_run, list_runs, read_json, read_manifest
 
 if TYPE_CHECKING:
     from filon.engines.base import Engine
+    from filon.export import Exported, Form
     from filon.package import Bundle
     from filon.pages import Lang
     from filon.track import Registry, Version
@@ -254,6 +255,23 @@ def compare(
     return Compared(page=str(page) if page else None, left=first.run, right=second.run, told=exhibit.told, metric=metric, paired=paired)
 
 
+def export(bundle: str | Path | Bundle, to: Form, out: str | Path) -> Exported:
+    """A bundle in the form of another runtime, proved there by its golden rows before it appears at `out`.
+
+    Parameters
+    ----------
+    to : "onnx", "xgboost" (UBJSON, or JSON for a name that ends in .json), "treelite", "mlflow" (a folder) or "sagemaker" (model.tar.gz)
+
+    Raises
+    ------
+    BundleError : `export.not-the-same`, `export.form-unfit`; SetupError : `export.package-missing`
+    """
+    from filon.export.exporting import export as write
+    from filon.package import Bundle, open_bundle
+
+    return write(bundle if isinstance(bundle, Bundle) else open_bundle(Path(bundle)), to, Path(out))
+
+
 def _judge(
     candidate: _Candidate,
     registry: Registry,
@@ -368,4 +386,4 @@ def _refuse_other_label(left: Bundle, right: Bundle) -> None:
         raise RecipeError("registry.labels-differ", "the two runs answer different questions", why, "compare runs of one label")
 
 
-__all__ = ["Compared", "Moved", "compare", "promote", "rollback"]
+__all__ = ["Compared", "Moved", "compare", "export", "promote", "rollback"]

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     "--capture", default="", metavar="PLACE", help="Folder or s3:// URI: keep what is asked and answered, as SageMaker's data capture does."
 )
 @click.option("--capture-spool", default="", metavar="FOLDER", help="With s3://: where files wait to be sent (default: a temporary one).")
+@click.option("--capture-every", default="5m", show_default=True, metavar="TIME", help="With s3://: how often what was kept is sent.")
 @click.option("--capture-share", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="Part of the requests that is kept.")
 @click.option("--capture-without", multiple=True, metavar="COLUMN", help="Columns that are not kept.")
 @click.option("--capture-hashed", multiple=True, metavar="COLUMN", help="Columns kept as a hash (keyed by FILON_CAPTURE_KEY).")
@@ -56,6 +57,7 @@ def command(
     models: str,
     capture: str,
     capture_spool: str,
+    capture_every: str,
     capture_share: float,
     capture_without: tuple[str, ...],
     capture_hashed: tuple[str, ...],
@@ -82,13 +84,20 @@ def command(
 
     terminal = Terminal(as_json)
     limits = Limits(body_bytes=body_mib * MIB, rows=max_rows, seconds=seconds)
-    kept = CaptureSettings(place=capture, spool=capture_spool, share=capture_share, leave_out=capture_without, hashed=capture_hashed)
+    kept = CaptureSettings(
+        place=capture,
+        spool=capture_spool,
+        roll_s=seconds_of(capture_every, "--capture-every"),
+        share=capture_share,
+        leave_out=capture_without,
+        hashed=capture_hashed,
+    )
     settings = ServeSettings(bundle=bundle, host=host, port=port, workers=workers, models=models, limits=limits, capture=kept)
     check(settings)
     with contextlib.ExitStack() as kept_until_the_end, listen(settings) as bound:
         if bundle.startswith("models:/"):
             shelf = Path(models) if models else Path(kept_until_the_end.enter_context(tempfile.TemporaryDirectory(prefix="filon-shelf-")))
-            settings = _followed(settings, registry, _seconds(watch), shelf)
+            settings = _followed(settings, registry, seconds_of(watch, "--watch"), shelf)
         where = url(settings, bound)
 
         def ready() -> None:
@@ -111,9 +120,9 @@ def _followed(settings: ServeSettings, registry: str, every_s: float, shelf: Pat
     return first(settings, Followed(uri=uri, name=found[1], alias=found[2] or found[3], every_s=0 if found[3] else every_s), shelf)
 
 
-def _seconds(text: str) -> float:
+def seconds_of(text: str, option: str) -> float:
     """A time such as 30s, 5m or 1h; a bare number is seconds."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", text.strip())
     if found is None:
-        raise click.BadParameter(f"{text!r} is no time: write 30s, 5m or 1h", param_hint="--watch")
+        raise click.BadParameter(f"{text!r} is no time: write 30s, 5m or 1h", param_hint=option)
     return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2] or "s"]

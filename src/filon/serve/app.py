@@ -96,7 +96,10 @@ class App:
                 )
             return await methods[method](scope, headers, receive)
         except RefusedError as exc:
-            return _refusal(exc)
+            status, kind, body, more = _refusal(exc)
+            if status == 405:
+                more.append((b"allow", ", ".join(self.routes[scope["path"]]).encode()))
+            return status, kind, body, more
         except Exception:
             print(f"filon serve: {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}", traceback.format_exc(), file=sys.stderr, flush=True)
             return _refusal(unforeseen())

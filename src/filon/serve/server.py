@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import signal
 import socket
 import sys
@@ -43,7 +44,8 @@ def work(
     ------
     BundleError : `package.*`; SetupError : `serve.extra-missing`, `serve.capture-unusable`
     """
-    sys.meta_path.insert(0, _Absent())  # type: ignore[arg-type] # a finder is asked for find_spec only
+    sys.meta_path.insert(0, _Absent())
+    _many_files()
     uvicorn, quick = _uvicorn()
     meters = Meters(None if state is None else state / f"meters-{slot}")
     threads = max(1, (os.cpu_count() or 1) // settings.workers)
@@ -106,6 +108,13 @@ def _stopping(uvicorn: Any, config: Any, app: App) -> Iterator[Any]:
             self._captured_signals.clear()
 
     yield Server(config)
+
+
+def _many_files() -> None:
+    """As many connections as the system lets this user have; 1,024, where a shell begins, are soon taken."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard != resource.RLIM_INFINITY else max(soft, 1 << 20), hard))
 
 
 def _uvicorn() -> tuple[Any, dict[str, str]]:

@@ -23,7 +23,7 @@ LOOK_S = 0.5
 MOST_PAUSE_S = 15.0
 """While S3 is away, the pause between two tries doubles up to this."""
 
-STOP_S = 20.0
+STOP_S = 8.0
 """After the workers have ended; what is not sent by then waits in the spool for the next start."""
 
 

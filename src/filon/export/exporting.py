@@ -1,0 +1,164 @@
+"""One export: made beside, asked for the golden rows in its own runtime, then committed by one rename (laws 4 and 6)."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pyarrow as pa
+
+from filon.errors import BundleError, RecipeError
+from filon.export import mlflow_model, sagemaker, treelite_model
+from filon.files import cannot_write
+from filon.package import Bundle, sealed
+from filon.package.doors import agree, case_names
+from filon.package.frames import take
+from filon.package.golden import PROBABILITY
+from filon.package.match import typed
+
+Form = Literal["onnx", "xgboost", "treelite", "mlflow", "sagemaker"]
+FORMS: tuple[Form, ...] = get_args(Form)
+
+SIDE = ".json"
+"""Ending of the description beside a file that takes encoded features: which column is which, and what number a category has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """What was written. rows : golden rows proved; worst : the largest difference of a probability; told : how it is used"""
+
+    form: Form
+    path: str
+    rows: int
+    worst: float
+    told: tuple[str, ...]
+
+
+def export(bundle: Bundle, form: Form, out: Path) -> Exported:
+    """Write a bundle in another form.
+
+    Parameters
+    ----------
+    out : a file (a folder for "mlflow"); what is there already is replaced
+
+    Raises
+    ------
+    BundleError : `export.not-the-same` when the golden rows come out otherwise; `export.form-unfit` when the form cannot hold the model
+    SetupError : `export.package-missing`, `run.not-writable`, `run.disk-full`
+    """
+    beside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    table = bundle.golden()
+    writers: dict[Form, Callable[[], tuple[np.ndarray, tuple[str, ...]]]] = {
+        "onnx": lambda: _onnx(bundle, beside, table),
+        "xgboost": lambda: _xgboost(bundle, beside, out, table),
+        "treelite": lambda: _treelite(bundle, beside, table),
+        "mlflow": lambda: (mlflow_model.write(bundle, beside, table), ('mlflow.pyfunc.load_model("PATH").predict(frame)',)),
+        "sagemaker": lambda: sagemaker.write(bundle, beside, table),
+    }
+    expected = np.array(table.column(PROBABILITY).to_pylist(), np.float32)
+    try:
+        _refuse_folder(out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        found, told = writers[form]()
+        _prove(form, expected, found, table)
+        if form in {"onnx", "xgboost", "treelite"}:
+            _describe(bundle, out)
+        _commit(beside, out)
+    except OSError as exc:
+        raise cannot_write(out, exc) from exc
+    finally:
+        shutil.rmtree(beside, ignore_errors=True) if beside.is_dir() else beside.unlink(missing_ok=True)
+    worst = float(np.abs(found.astype(np.float64) - expected).max())
+    return Exported(form=form, path=str(out), rows=len(expected), worst=worst, told=tuple(line.replace("PATH", str(out)) for line in told))
+
+
+def _prove(form: Form, expected: np.ndarray, found: np.ndarray, table: pa.Table) -> None:
+    try:
+        agree({"the sealed golden rows": expected, form: found}, case_names(table))
+    except BundleError as exc:
+        fix = "nothing was written; use another form, or tell us: this is a fault of Filon or of that runtime"
+        raise BundleError("export.not-the-same", f"the model does not answer the same in {form}", exc.why, fix) from exc
+
+
+def _commit(beside: Path, out: Path) -> None:
+    """One rename; a folder that is in the way steps aside first, and goes only when the new one is there."""
+    old = out.with_name(f".{out.name}.{os.getpid()}.old")
+    if out.is_dir():
+        out.rename(old)
+    beside.replace(out)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _refuse_folder(out: Path) -> None:
+    if out.is_dir() and not (out / sealed.RECORD).exists() and any(out.iterdir()):
+        raise RecipeError("export.in-the-way", f"{out} is a folder with other things in it", "it would be replaced", "name another --out")
+
+
+def matrix_of(bundle: Bundle, table: pa.Table) -> np.ndarray:
+    """Golden rows as the model sees them: (rows, features) float32."""
+    return bundle.matrix(typed(take(table.select([column.name for column in bundle.inputs])), bundle.inputs))
+
+
+def _onnx(bundle: Bundle, beside: Path, table: pa.Table) -> tuple[np.ndarray, tuple[str, ...]]:
+    if sealed.ONNX not in bundle.record["files"]:
+        why = "it is larger than the 2 GiB that an ONNX file may have"
+        raise BundleError("export.form-unfit", "the model has no ONNX form", why, "export it --to xgboost or treelite")
+    from filon.package.onnx_model import session
+
+    shutil.copyfile(bundle.path / sealed.ONNX, beside)
+    runtime: Any = session(str(beside))
+    found = runtime.run(["probability"], {"features": matrix_of(bundle, table)})[0]
+    return np.asarray(found, np.float32), ('onnxruntime.InferenceSession("PATH").run(["probability"], {"features": matrix})',)
+
+
+def _xgboost(bundle: Bundle, beside: Path, out: Path, table: pa.Table) -> tuple[np.ndarray, tuple[str, ...]]:
+    """UBJSON as it is sealed, or XGBoost's JSON for a name that ends in .json."""
+    from filon.trees.scoring import load, probabilities
+
+    ensemble = bundle.ensemble
+    _only_trees(bundle, "xgboost's file of a linear model takes a design of its own")
+    if out.suffix == ".json":
+        whole = beside.with_name(f"{beside.name}.json")  # XGBoost goes by the ending
+        load(ensemble.model).save_model(str(whole))
+        whole.replace(beside)
+    else:
+        beside.write_bytes(ensemble.model)
+    raw = load(beside.read_bytes()).inplace_predict(matrix_of(bundle, table))
+    told = 'xgboost.Booster(model_file="PATH").inplace_predict(matrix)'
+    return probabilities(raw, ensemble.link, len(ensemble.classes), ready=True), (told,)
+
+
+def _only_trees(bundle: Bundle, why: str) -> None:
+    if bundle.ensemble.form != "trees":
+        what = f"a {bundle.ensemble.family} cannot be exported so"
+        raise BundleError("export.form-unfit", what, why, "export it --to onnx or mlflow")
+
+
+def _treelite(bundle: Bundle, beside: Path, table: pa.Table) -> tuple[np.ndarray, tuple[str, ...]]:
+    _only_trees(bundle, "treelite holds trees")
+    raw = treelite_model.write(bundle.path / sealed.MODEL, beside, matrix_of(bundle, table))
+    from filon.trees.scoring import probabilities
+
+    found = probabilities(raw, bundle.ensemble.link, len(bundle.classes), ready=True)
+    return found, ('treelite.gtil.predict(treelite.Model.deserialize("PATH"), matrix)',)
+
+
+def _describe(bundle: Bundle, out: Path) -> None:
+    """What a caller must know to make the matrix and to read the answer."""
+    from filon.files import write_atomic
+
+    facts = {
+        "name": bundle.name,
+        "version": bundle.version,
+        "features": sealed.describe_encoding(bundle.encoding),
+        "missing": "NaN, also for an unseen category",
+        "classes": list(bundle.classes),
+        "threshold": bundle.threshold,
+        "link": bundle.ensemble.link,
+        "derived": {column.name: column.sql for column in bundle.derived},
+    }
+    write_atomic(out.with_name(f"{out.name}{SIDE}"), json.dumps(facts, indent=2, ensure_ascii=False) + "\n")

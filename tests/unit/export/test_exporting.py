@@ -1,0 +1,121 @@
+"""Every form answers the golden rows in its own runtime, and nothing appears when it does not."""
+
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import treelite
+import xgboost
+from tests.unit.package.conftest import rows, sealed
+
+from filon.errors import BundleError, RecipeError
+from filon.export import export
+from filon.export.exporting import matrix_of
+from filon.package import Bundle, open_bundle
+from filon.package.golden import PROBABILITY
+
+__all__ = ["sealed"]
+Sealed = Callable[..., Bundle]
+
+
+def expected(bundle: Bundle) -> np.ndarray:
+    return np.array(bundle.golden().column(PROBABILITY).to_pylist(), np.float32)
+
+
+def test_onnx_answers_in_a_plain_session(sealed: Sealed, tmp_path: Path) -> None:
+    bundle = sealed(classes=3)
+    done = export(bundle, "onnx", tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(done.path)
+    found = session.run(["probability"], {"features": matrix_of(bundle, bundle.golden())})[0]
+    assert np.abs(found - expected(bundle)).max() <= 1e-6
+    told = json.loads((tmp_path / "model.onnx.json").read_text(encoding="utf-8"))
+    assert [item["name"] for item in told["features"]] == list(bundle.encoding.names)
+    assert told["classes"] == list(bundle.classes)
+
+
+@pytest.mark.parametrize("name", ["model.ubj", "model.json"])
+@pytest.mark.parametrize("family", ["xgboost", "random_forest"])
+def test_xgboost_reads_its_own_file(sealed: Sealed, tmp_path: Path, name: str, family: str) -> None:
+    bundle = sealed(family)
+    export(bundle, "xgboost", tmp_path / name)
+    booster = xgboost.Booster(model_file=tmp_path / name)
+    booster.feature_names = booster.feature_types = None
+    found = booster.inplace_predict(matrix_of(bundle, bundle.golden()))
+    assert np.abs(np.clip(found, 0, 1) - expected(bundle)[:, 1]).max() <= 1e-6
+
+
+@pytest.mark.parametrize(("family", "classes"), [("xgboost", 2), ("xgboost", 3), ("random_forest", 2), ("random_forest", 3)])
+def test_treelite_reads_its_checkpoint(sealed: Sealed, tmp_path: Path, family: str, classes: int) -> None:
+    bundle = sealed(family, classes)
+    done = export(bundle, "treelite", tmp_path / "model.tl")
+    assert done.worst <= 1e-6
+    assert treelite.Model.deserialize(done.path).num_feature == len(bundle.encoding.names)
+
+
+@pytest.mark.slow
+def test_mlflow_loads_the_folder(sealed: Sealed, tmp_path: Path) -> None:
+    bundle = sealed(derived=True)
+    done = export(bundle, "mlflow", tmp_path / "model")
+    assert done.worst <= 1e-6
+    assert open_bundle(tmp_path / "model").version == bundle.version
+    export(bundle, "mlflow", tmp_path / "model")  # a bundle in the way is replaced
+
+
+@pytest.mark.parametrize(("family", "classes"), [("xgboost", 2), ("random_forest", 3)])
+def test_sagemaker_s_archive_holds_what_both_containers_need(sealed: Sealed, tmp_path: Path, family: str, classes: int) -> None:
+    bundle = sealed(family, classes)
+    done = export(bundle, "sagemaker", tmp_path / "model.tar.gz")
+    assert done.worst <= 1e-6
+    with tarfile.open(done.path) as archive:
+        names = archive.getnames()
+        archive.extractall(tmp_path / "ml", filter="data")
+    assert {"xgboost-model", "code/inference.py", "bundle.json", "model.ubj", "MLmodel"} <= set(names)
+    records = rows(50, classes=classes, seed=5).select([column.name for column in bundle.inputs]).to_pylist()
+    found = open_bundle(tmp_path / "ml").predict(records)
+    space: dict = {}
+    exec((tmp_path / "ml" / "code" / "inference.py").read_text(encoding="utf-8"), space)
+    told = space["predict_fn"](space["input_fn"](json.dumps(records)), space["model_fn"](str(tmp_path / "ml")))
+    assert [row["label"] for row in told] == found.column("label").to_pylist()
+    with pytest.raises(ValueError, match='"age" is missing'):
+        space["predict_fn"]([{"job": "miner"}], space["model_fn"](str(tmp_path / "ml")))
+    before = Path(done.path).read_bytes()
+    export(bundle, "sagemaker", tmp_path / "model.tar.gz")
+    assert Path(done.path).read_bytes() == before
+
+
+def test_the_script_is_left_out_where_it_could_not_answer(sealed: Sealed, tmp_path: Path) -> None:
+    for bundle in (sealed(derived=True), sealed("logistic_regression")):
+        done = export(bundle, "sagemaker", tmp_path / "model.tar.gz")
+        with tarfile.open(done.path) as archive:
+            assert "code/inference.py" not in archive.getnames()
+        assert len(done.told) == 1
+
+
+@pytest.mark.parametrize("form", ["treelite", "xgboost"])
+def test_a_linear_model_goes_elsewhere(sealed: Sealed, tmp_path: Path, form: str) -> None:
+    with pytest.raises(BundleError, match=r"export\.form-unfit"):
+        export(sealed("logistic_regression"), form, tmp_path / "model")
+    assert export(sealed("logistic_regression"), "onnx", tmp_path / "model.onnx").worst <= 1e-6
+
+
+def test_nothing_appears_when_the_golden_rows_differ(sealed: Sealed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = sealed()
+    monkeypatch.setattr("filon.export.exporting.matrix_of", lambda one, table: matrix_of(one, table)[::-1].copy())
+    (tmp_path / "model.tl").write_text("the old one")
+    for form, name in (("onnx", "model.onnx"), ("xgboost", "model.ubj"), ("treelite", "model.tl")):
+        with pytest.raises(BundleError, match=r"export\.not-the-same"):
+            export(bundle, form, tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.tl"]
+    assert (tmp_path / "model.tl").read_text() == "the old one"
+
+
+def test_a_folder_with_other_things_is_not_replaced(sealed: Sealed, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("")
+    with pytest.raises(RecipeError, match=r"export\.in-the-way"):
+        export(sealed(), "onnx", tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").exists()
