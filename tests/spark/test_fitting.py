@@ -139,3 +139,11 @@ def test_no_thread_is_left_behind(session: Session, pair: Twins) -> None:
     next(stream)
     stream.close()  # type: ignore[attr-defined]
     assert not [one for one in threading.enumerate() if one.name.startswith("filon-")]
+
+
+def test_folds_are_carried_where_no_file_system_is_shared(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with twins(session, tmp_path, table(1200, weights=True), 'weight = "w"') as pair:
+        monkeypatch.setattr(session, "work", "hdfs://nowhere/filon")
+        here, there = both_ways(session, pair, [TRIALS[1], TRIALS[5]], FitPlan(rows=700))
+        for number in here:
+            same(here[number], there[number])

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.spark.twins import LOCAL, Twins, table, twins
 
 from filon.engines.base import FitPlan, Fitted, Trial
+from filon.engines.spark.fetching import table as fetched
 from filon.engines.spark.fitting import fit, leave
 from filon.engines.spark.listener import Inputs
 from filon.engines.spark.mllib import columns_of
@@ -73,9 +75,11 @@ def test_the_bundle_says_what_the_kept_pipeline_says(session: Session, pair: Twi
     pipeline = PipelineModel.load(f"file://{tmp_path / 'pipeline_best'}")
     assert [type(stage).__name__ for stage in pipeline.stages][-2] == "VectorAssembler"
     x = rows_to_score(one.ensemble.model, one.ensemble.features)
-    frame = session.spark.createDataFrame(pd.DataFrame(x, columns=columns_of(pair.there)).reset_index())
-    shares = pipeline.transform(frame).select("index", vector_to_array("probability").alias("p")).toPandas().sort_values("index")
-    theirs = np.stack(shares["p"].to_numpy())
+    columns = {name: x[:, place].copy() for place, name in enumerate(columns_of(pair.there))}
+    pq.write_table(pa.table({"index": np.arange(ROWS), **columns}), tmp_path / "rows.parquet")
+    frame = session.spark.read.parquet(f"file://{tmp_path / 'rows.parquet'}")
+    shares = fetched(pipeline.transform(frame).select("index", vector_to_array("probability").alias("p")).orderBy("index"), session)
+    theirs = shares.column("p").combine_chunks().flatten().to_numpy().reshape(ROWS, -1)
     ours = predict(one.ensemble, x)
     assert np.abs(theirs - ours).max() <= NEAR
     assert len(np.unique(ours[:, 1])) > 50

@@ -26,7 +26,7 @@ from filon.engines.spark.tasks import OUTCOME, Jobs, in_batches, packed, said_of
 from filon.engines.spark.words import telling
 from filon.engines.tally import merge
 from filon.engines.trainer.fitting import BEAT_S
-from filon.engines.trainer.sharing import Group, grouped
+from filon.engines.trainer.sharing import Group, grouped, one_line
 from filon.events import Event, Listen
 from filon.rows.encode import Encoding
 
@@ -262,13 +262,27 @@ def _fit_as_peer(batches: Iterator[pa.RecordBatch], share: Share) -> Iterator[Fi
         def tell(progress: Progress) -> None:
             mouth.say(progress.event().fields)
 
-        with communicator(arguments, here):
-            peers = Together()
-            for fitted in fit_together(train, valid, share.trials, share.plan, peers, threads=share.threads, tell=tell):
-                if peers.rank == 0 or fitted.ensemble is None:
-                    yield fitted
-                else:  # one model is enough
-                    yield replace(fitted, ensemble=replace(fitted.ensemble, model=b""))
+        found: list[Fitted] = []
+        error = ""
+        try:
+            with communicator(arguments, here):
+                peers = Together()
+                for fitted in fit_together(train, valid, share.trials, share.plan, peers, threads=share.threads, tell=tell):
+                    first = peers.rank == 0 or fitted.ensemble is None  # one model is enough
+                    found.append(fitted if first else replace(fitted, ensemble=_without_model(fitted)))
+        except Exception as exc:  # told to the others, so that nobody waits for a peer that has given up
+            error = one_line(exc)
+        errors = [said for said in context.allGather(error) if said]
+        if not errors:
+            yield from found
+        elif here == 0:
+            own = next((said for said in errors if "allreduce" not in said and "collective" not in said), errors[0])
+            for trial in share.trials:
+                yield Fitted(trial=trial, ensemble=None, tally=None, rounds=0, error=own)
+
+
+def _without_model(fitted: Fitted) -> Any:
+    return None if fitted.ensemble is None else replace(fitted.ensemble, model=b"")
 
 
 def laid_down(batches: Iterator[pa.RecordBatch], folder: Path, share: Share) -> tuple[ShippedRows, ShippedRows | None]:

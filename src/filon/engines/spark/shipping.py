@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -63,7 +64,8 @@ def ship(session: Session, fold: Any, cap: int, name: str) -> Shipment:
     paths = {column: str(folder / f"{name}.{column}") for column in columns}
     wanted = min(cap, fold.rows) if cap else fold.rows
     with session.in_our_words("the rows of a fold"):
-        rows = _written(frame, len(fold.encoding.features), paths, wanted)
+        fetch = _laid if shared else _written
+        rows = fetch(frame, len(fold.encoding.features), paths, wanted)
     if rows != wanted:
         raise EngineError(
             "engines.spark-rows-lost",
@@ -161,7 +163,7 @@ def _written(frame: Any, features: int, paths: dict[str, str], wanted: int) -> i
     """Fetch partition by partition and write; how many rows were written (no more than wanted)."""
     columns, rows = list(paths), 0
     schema = ", ".join(["rows int", *(f"`{name}` binary" for name in columns)])
-    widths = {name: 4 * features if name == "x" else np.dtype(COLUMNS[name]).itemsize for name in columns}
+    widths = _widths(columns, features)
     with ExitStack() as stack:
         files = {name: stack.enter_context(Path(path).open("wb")) for name, path in paths.items()}
         for row in frame.mapInArrow(_packer(features, columns), schema).toLocalIterator(prefetchPartitions=True):
@@ -172,6 +174,54 @@ def _written(frame: Any, features: int, paths: dict[str, str], wanted: int) -> i
             if rows == wanted:
                 break
     return rows
+
+
+def _laid(frame: Any, features: int, paths: dict[str, str], wanted: int) -> int:
+    """Where all share a file system, tasks write their partition there, and the driver joins the files; how many rows there are."""
+    stem = str(Path(paths["x"]).with_suffix(""))
+    parts = frame.mapInArrow(_layer(features, list(paths), stem), "part int, attempt long, rows int").collect()
+    parts.sort(key=lambda part: part["part"])
+    rows = 0
+    widths = _widths(list(paths), features)
+    with ExitStack() as stack:
+        files = {name: stack.enter_context(Path(path).open("wb")) for name, path in paths.items()}
+        for part in parts:
+            take = min(int(part["rows"]), wanted - rows)
+            for name, file in files.items() if take else ():
+                with Path(f"{stem}-{part['part']}-{part['attempt']}.{name}").open("rb") as piece:
+                    if take < part["rows"]:
+                        file.write(piece.read(take * widths[name]))
+                    else:
+                        shutil.copyfileobj(piece, file, 1 << 22)
+            rows += take
+    for left in Path(stem).parent.glob(f"{Path(stem).name}-*"):
+        left.unlink(missing_ok=True)
+    return rows
+
+
+def _layer(features: int, columns: list[str], stem: str) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def lay(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+        from pyspark import TaskContext
+
+        context = TaskContext.get()
+        assert context is not None
+        part, attempt, rows = context.partitionId(), context.taskAttemptId(), 0
+        with ExitStack() as stack:
+            files = {name: stack.enter_context(Path(f"{stem}-{part}-{attempt}.{name}").open("wb")) for name in columns}
+            for batch in batches:
+                for name, raw in pack(batch, features).items():
+                    files[name].write(raw)
+                rows += batch.num_rows
+        arrays = [pa.array([part], pa.int32()), pa.array([attempt], pa.int64()), pa.array([rows], pa.int32())]
+        yield pa.RecordBatch.from_arrays(arrays, ["part", "attempt", "rows"])
+
+    return lay
+
+
+def _widths(columns: list[str], features: int) -> dict[str, int]:
+    """Bytes of a row by column."""
+    return {name: 4 * features if name == "x" else np.dtype(COLUMNS[name]).itemsize for name in columns}
 
 
 def _carry(session: Session, paths: dict[str, str]) -> None:
