@@ -12,6 +12,8 @@ from filon.engines.base import FitPlan, Fitted, Trial
 from filon.engines.spark.capacity import Capacity
 from filon.engines.spark.fitting import decided, fit
 from filon.engines.spark.session import Session
+from filon.engines.spark.tasks import why
+from filon.errors import SetupError
 from filon.events import Event
 
 pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
@@ -147,3 +149,28 @@ def test_folds_are_carried_where_no_file_system_is_shared(session: Session, tmp_
         here, there = both_ways(session, pair, [TRIALS[1], TRIALS[5]], FitPlan(rows=700))
         for number in here:
             same(here[number], there[number])
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "ExecutorLostFailure (executor 1 exited caused by one of the running tasks) Reason: Command exited with code 137",
+        "Container from a bad node. Exit status: 137. Diagnostics: Container killed on request. Exit code is 137",
+        "Container killed by YARN for exceeding physical memory limits. 9.1 GB of 9 GB physical memory used.",
+        "org.apache.spark.SparkException: Python worker exited unexpectedly (crashed)",
+    ],
+)
+def test_an_executor_out_of_memory_is_named_with_the_setting_to_change(said: str) -> None:
+    from py4j.protocol import Py4JError
+
+    assert "137" in why(Py4JError(said))
+    assert "spark.executor.memoryOverhead" in why(Py4JError(said))
+
+
+def test_a_worker_without_xgboost_is_an_error_of_the_setup_and_not_of_a_trial() -> None:
+    from py4j.protocol import Py4JError
+
+    with pytest.raises(SetupError) as caught:
+        why(Py4JError("org.apache.spark.api.python.PythonException: ModuleNotFoundError: No module named 'xgboost'"))
+    assert caught.value.code == "engines.workers-lack"
+    assert "xgboost" in caught.value.what

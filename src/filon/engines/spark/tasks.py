@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from filon.engines.spark.folds import SparkFolds
     from filon.engines.spark.session import Session
 
+MORE_ROOM = 'give executors more room: [places.spark] conf = { "spark.executor.memoryOverhead" = "4g" }, or fewer cores each'
+
 OUTCOME = "number int, body binary, model binary"
 """What a task gives for each trial: the record without its model, and the model, both compressed."""
 
@@ -311,6 +313,8 @@ def why(exc: BaseException) -> str:
         raise found from exc
     if found is None:
         return one_line(exc)
+    if found.code == "engines.spark-failed" and "exited unexpectedly" in str(exc):
+        return f"a Python worker was ended from outside, as happens when memory runs out (exit 137); {MORE_ROOM}"
     fix = "" if found.code == "engines.spark-failed" else f"; {found.fix}"
     return f"{found.what}: {found.why}{fix}"[:600]
 

@@ -79,7 +79,9 @@ def _ours(said: str, origin: str) -> FilonError:
             "the class org.apache.hadoop.fs.s3a.S3AFileSystem is not on its classpath",
             'give the jars of your Hadoop version: [places.spark] conf = { "spark.jars.packages" = "org.apache.hadoop:hadoop-aws:3.4.2" }',
         )
-    if re.search(r"(?i)exit(ed)?( with)? (code|status)( is)?[: ]*137|exitCode 137|\(137\)|OOMKilled|beyond.*memory limits|exceeding.*memory", said):
+    if re.search(
+        r"(?i)exit(ed)?( with)? (code|status)( is)?[: ]*137|exitCode 137|\(137\)|OOMKilled|beyond.*memory limits|exceeding.*memory", said
+    ):
         return EngineError(
             "engines.executor-memory",
             "an executor was killed because it ran out of memory",
