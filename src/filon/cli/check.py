@@ -8,23 +8,39 @@ from filon.cli.options import engine_options, recipe_options, shared
 @click.command("check")
 @recipe_options
 @click.option("--html", "html", type=click.Path(dir_okay=False), default=None, help="Also write the profile page there.")
+@click.option("--on", "place", metavar="PLACE", default=None, help="Instead: is everything there for a job at this place (emr)?")
 @engine_options
 @shared
 def command(
-    recipe: str, sets: tuple[str, ...], html: str | None, engine: str, threads: int | None, memory_mib: int | None, as_json: bool
+    recipe: str,
+    sets: tuple[str, ...],
+    html: str | None,
+    place: str | None,
+    engine: str,
+    threads: int | None,
+    memory_mib: int | None,
+    as_json: bool,
 ) -> int:
     """Show the effective recipe, the schema, the findings and the cost in rows and memory. No training.
+
+    With --on emr: the production checklist. The account, the roles, the cluster, the network, the table and the price are looked at
+    before a job is sent; nothing is made there but a small object, which is deleted again.
 
     Exits with 1 when a blocker was found.
 
     \b
     Example:
       filon check filon.toml --html profile.html
+      filon check filon.toml --on emr
     """
     from filon.api import check
     from filon.cli.terminal import Terminal
 
     terminal = Terminal(as_json)
+    if place is not None:
+        from filon.cli.checklist import tell_checklist
+
+        return tell_checklist(recipe, sets, place, terminal)
     looked = check(recipe, sets=sets, engine=engine, threads=threads, memory_mib=memory_mib, listen=terminal, html=html)
     terminal.say("# The effective recipe", bold=True)
     terminal.say(looked.recipe_toml)

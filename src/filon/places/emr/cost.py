@@ -22,9 +22,6 @@ STEP_HOURS = 2.5 / 60
 EFFICIENCY = 0.7
 """Of the executors' cores in useful work: trials of unequal length, shuffles, the driver's own stages."""
 
-HYPERTHREAD = 0.6
-"""A virtual core is half a core with hyper-threading; two of them do about 1.2 of one."""
-
 REQUESTS_BY_GIB = 300.0
 """Reads of S3 by GiB of the table and pass: ranges of a few MiB, and the listing."""
 
@@ -78,8 +75,7 @@ def estimate(shape: Shape, work: Work, table: Table, prices: Prices, *, transien
     transient : the cluster is made for the job, so that its start is paid as well
     """
     start = START_HOURS if transient else 0.0
-    cores = max(1.0, shape.working_cores * HYPERTHREAD)
-    hours = start + STEP_HOURS + work.core_hours / (cores * EFFICIENCY)
+    hours = start + STEP_HOURS + work.core_hours / (max(1, shape.working_cores) * EFFICIENCY)
     hour = hour_price(shape, prices)
     gib = table.size_bytes / 2**30
     return Estimate(
@@ -216,3 +212,23 @@ def _parts(machines: float, emr: float, disks: float) -> str:
 def _line(name: str, one: Estimate) -> str:
     start = f", {told_hours(one.start_hours)} of it to start" if one.start_hours else ""
     return f"{name}: {told_dollars(one.dollars)} in about {told_hours(one.hours)}{start}, on {one.shape}"
+
+
+def offer_facts(made: Offer) -> dict[str, Any]:
+    """An offer as plain values, for --json."""
+    named = {"asked": made.asked, "other_market": made.other_market, "cheapest": made.cheapest}
+    return {
+        "rows": made.table.rows,
+        "features": made.table.features,
+        "table": made.table.how,
+        "fits": made.work.trials,
+        "core_hours": round(made.work.core_hours, 4),
+        "rates": made.work.source,
+        **{name: _facts(one) for name, one in named.items() if one is not None},
+        "prices": {"as_of": made.prices.as_of.isoformat(), "age_days": made.prices.age_days(), "source": made.prices.source},
+    }
+
+
+def _facts(one: Estimate) -> dict[str, Any]:
+    parts = {name: round(getattr(one, name), 4) for name in ("machines", "emr", "disks", "storage", "requests", "hours", "start_hours")}
+    return {"dollars": round(one.dollars, 4), **parts, "an_hour": round(one.hour.total, 4), "fits": one.fits, "shape": str(one.shape)}

@@ -14,12 +14,13 @@ from filon.search.grid import COUNTS, axes, named
 from filon.search.settings import FamilyName, SearchSettings
 from filon.split.settings import SplitSettings
 
-PREPARE_NS = 330.0
-"""Core time by cell (row x feature) to read, check, split and encode. Measured on 22 Nov 2026: 10 million rows of 20 columns, two cores,
-check 33 s and split 34 s by the clock."""
+PREPARE_NS = 670.0
+"""Virtual-core time by cell (row x feature) to read, check, split and encode. Measured on 22 Nov 2026: 10 million rows of 20 columns on
+two cores, check 33 s and split 34 s by the clock."""
 
-TREE_NS = 1.4
-"""Core time by cell, tree and level of a boosted tree (XGBoost 3.2, hist, 256 bins), measured on 22 Nov 2026 on half a million rows."""
+TREE_NS = 3.2
+"""Virtual-core time by cell, tree and level of a boosted tree: XGBoost 3.2, hist, 256 bins, depth 6, half a million rows, measured on
+22 Nov 2026 on two virtual cores; depth 10 took 5.3."""
 
 FOREST_NS = 0.9
 """The same of a forest's tree: a node looks at the square root of the features, and at two thirds of the rows."""

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,14 +81,19 @@ class Terraform:
                 )
             raise SetupError("infra.terraform-failed", "terraform init failed", said, f"terraform -chdir={self.folder} init")
 
-    def plan(self, *, destroy: bool = False, variables: Mapping[str, str] | None = None) -> Plan:
+    def plan(self, *, destroy: bool = False, only: Sequence[str] = ()) -> Plan:
         """What would be done; kept in a file, so that `apply` does that and nothing else.
+
+        Parameters
+        ----------
+        destroy : take down instead of make
+        only : addresses to look at; empty for all
 
         Raises
         ------
         PlaceError : `infra.plan-failed`, `infra.locked`
         """
-        words = [f"-var={name}={value}" for name, value in (variables or {}).items()] + (["-destroy"] if destroy else [])
+        words = [*(["-destroy"] if destroy else []), *(f"-target={one}" for one in only)]
         self.listen(Event(stage="infra", text="terraform plan"))
         done = self._run("plan", "-json", "-input=false", f"-out={PLAN}", *words)
         if done.code:
@@ -130,14 +135,11 @@ class Terraform:
         done = self._run("state", "list", tell=False)
         return [one for one in done.said if one and not one.startswith("data.")] if not done.code else []
 
-    def forget(self, addresses: Sequence[str]) -> None:
-        """Take resources out of Terraform's hands without touching them."""
-        if addresses:
-            done = self._run("state", "rm", *addresses, tell=False)
-            if done.code:
-                raise PlaceError(
-                    "infra.apply-failed", "Terraform cannot forget them", _last(done.said), f"terraform -chdir={self.folder} state rm"
-                )
+    def bucket(self) -> str:
+        """Name of the bucket that was made here; empty when none stands."""
+        shown = json.loads(self._quiet("show", "-json") or "{}")
+        found = shown.get("values", {}).get("root_module", {}).get("resources", [])
+        return next((str(one["values"]["bucket"]) for one in found if one["type"] == "aws_s3_bucket"), "")
 
     def _quiet(self, *words: str) -> str:
         """Standard output of a command that is quick and says nothing a person needs."""

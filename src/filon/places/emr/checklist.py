@@ -1,0 +1,141 @@
+"""The production checklist of a job on EMR as code: everything that is known to make jobs fail, or cost, looked at before it is sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from filon.errors import FilonError, PlaceError
+from filon.events import Event, Listen, silence
+from filon.places.emr.client import Aws, pages
+from filon.places.emr.cost import told_dollars, told_hours
+from filon.places.emr.lines import Check, Job, Line, Look, block, failed, ok, refused_look, warn
+from filon.places.emr.machines import capacity, cluster, idle, logs, network
+from filon.places.emr.policies import PROJECT_TAG
+from filon.places.emr.probes import bucket, credentials, data, policies, region, roles
+from filon.places.emr.quota import quota
+from filon.places.environment import lane_of_archive
+
+DEAR = 10.0
+"""Dollars of a run above which a cap is worth a word."""
+
+
+def run(job: Job, aws: Aws, listen: Listen = silence) -> list[Line]:
+    """Look at everything; one look that fails does not keep the others from theirs.
+
+    Returns
+    -------
+    lines in the order in which one would look; only the credentials are a condition of the rest
+    """
+    look = Look(job=job, aws=aws)
+    found: list[Line] = []
+    for number, check in enumerate(CHECKS, 1):
+        name = check.__name__.replace("_", " ")
+        listen(Event(stage="check", text=f"{name} on EMR", done=number, total=len(CHECKS)))
+        try:
+            found += check(look)
+        except FilonError as exc:
+            found.append(failed(name, exc))
+        if check is credentials and found[-1].level == "blocker":
+            break
+    return found
+
+
+def environment(look: Look) -> list[Line]:
+    """The archive that the recipe names is there, and built for the cluster's lane."""
+    archive = look.settings.archive
+    release = str(look.cluster.get("ReleaseLabel") or look.settings.release)
+    if not archive:
+        return [ok("environment", f"is built for {release} when the job is sent, and kept")]
+    fix = f"filon package-env --lane {release}"
+    if archive.startswith("s3://"):
+        name, _, key = archive.removeprefix("s3://").partition("/")
+        try:
+            look.aws.call("s3", "head_object", Bucket=name, Key=key)
+        except PlaceError as exc:
+            if exc.code == "places.access-denied":
+                return [refused_look("environment", exc)]
+            return [block("environment", "checklist.environment", f"there is no {archive}", f"{fix}, then upload it; or leave archive out")]
+        if release not in key:
+            return [warn("environment", "checklist.environment-lane", f"{archive} does not say that it is for {release}", fix)]
+        return [ok("environment", archive)]
+    path = Path(archive)
+    if not path.is_file():
+        return [block("environment", "checklist.environment", f"there is no {archive}", f"{fix}; or leave archive out")]
+    try:
+        lane = lane_of_archive(path).get("lane", "")
+    except (FilonError, OSError, EOFError, ValueError, json.JSONDecodeError) as exc:
+        return [block("environment", "checklist.environment", f"{archive} is no environment of ours: {exc}"[:300], fix)]
+    if lane != release:
+        what = f"{archive} is for {lane or 'no lane we know'}, the cluster is {release}"
+        return [block("environment", "checklist.environment-lane", what, fix)]
+    return [ok("environment", f"{archive}, for {lane}")]
+
+
+def budget(look: Look) -> list[Line]:
+    """Somebody is told when the month costs more than was meant."""
+    fix = "filon infra up makes one with alerts (places.emr.infra.budget_dollars, budget_emails)"
+    try:
+        every = pages(look.aws, "budgets", "describe_budgets", "Budgets", ("NextToken", "NextToken"), AccountId=look.account)
+        ours = [
+            one for one in every if one["BudgetName"] == f"{look.job.name}-emr" or look.job.name in json.dumps(one.get("CostFilters", {}))
+        ]
+        ours = ours or [one for one in every if not one.get("CostFilters")]
+        if not ours:
+            return [warn("budget", "checklist.no-budget", f"no budget watches this project or the account {look.account}", fix)]
+        name = str(ours[0]["BudgetName"])
+        words = {"AccountId": look.account, "BudgetName": name}
+        alerts = look.aws.call("budgets", "describe_notifications_for_budget", **words).get("Notifications", [])
+    except PlaceError as exc:
+        return [refused_look("budget", exc)]
+    if not alerts:
+        return [warn("budget", "checklist.budget-silent", f"the budget {name} tells nobody", fix)]
+    limit = float(ours[0].get("BudgetLimit", {}).get("Amount", 0))
+    spent = float(ours[0].get("CalculatedSpend", {}).get("ActualSpend", {}).get("Amount", 0))
+    if limit and spent >= limit:
+        return [warn("budget", "checklist.budget-spent", f"{told_dollars(spent)} of {told_dollars(limit)} are spent this month", fix)]
+    return [ok("budget", f"{name}: {told_dollars(spent)} of {told_dollars(limit)} this month, {len(alerts)} alerts")]
+
+
+def price(look: Look) -> list[Line]:
+    """What the run is expected to cost, against the recipe's cap."""
+    if look.job.expected is None:
+        return []
+    dollars, hours = look.job.expected
+    what = f"about {told_dollars(dollars)} in {told_hours(hours)}; {look.job.priced}"
+    cap = look.job.dollars
+    if cap is not None and dollars > cap:
+        fix = f"search.budget.dollars = {dollars * 1.3:.2f}, or a smaller search; filon cost --deadline compares clusters"
+        return [block("price", "checklist.price", f"{what}; search.budget.dollars = {cap:g} would stop it", fix)]
+    if cap is None and dollars > DEAR:
+        fix = f"[search.budget] dollars = {dollars * 1.3:.2f} stops a run that costs more"
+        return [warn("price", "checklist.price-uncapped", f"{what}; nothing stops it at a sum", fix)]
+    return [ok("price", what)]
+
+
+def tags(look: Look) -> list[Line]:
+    """A standing cluster carries the project's tag, by which its cost is found and its policies grant."""
+    if not look.cluster:
+        return []
+    held = {one.get("Key"): one.get("Value") for one in look.cluster.get("Tags", [])}
+    if held.get(PROJECT_TAG) != look.job.name:
+        fix = f"aws emr add-tags --resource-id {look.settings.cluster_id} --tags {PROJECT_TAG}={look.job.name}"
+        what = f"{look.settings.cluster_id} has no tag {PROJECT_TAG}={look.job.name}: the budget does not count it"
+        return [warn("tags", "checklist.tag", what, fix)]
+    return [ok("tags", f"{PROJECT_TAG}={look.job.name}")]
+
+
+CHECKS: tuple[Check, ...] = (
+    *(credentials, region, bucket, cluster, roles, policies, capacity, network, quota),
+    *(idle, logs, tags, budget, environment, data, price),
+)
+"""In the order in which one would look."""
+
+
+def blockers(lines: Sequence[Line]) -> list[Line]:
+    """What would make the job fail."""
+    return [one for one in lines if one.level == "blocker"]
+
+
+__all__ = ["CHECKS", "Job", "Line", "blockers", "run"]
