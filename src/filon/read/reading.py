@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from filon.engines import lake
 from filon.engines.base import Column, Dialect, File, Source
 from filon.engines.storage import find_files, piece
 from filon.errors import DataError, some
@@ -72,7 +73,9 @@ def _like(column: Column, before: Column | None) -> Column:
 def look(settings: DataSettings, base: Path, listen: Listen = silence) -> Source:
     """Files, format, dialect and columns with their guessed kinds; every column is a feature here, none is derived."""
     origins = (settings.source,) if isinstance(settings.source, str) else settings.source
-    files = tuple(file for origin in origins for file in find_files(origin, base))
+    files = tuple(
+        file for origin in origins for file in (lake.find(origin, base) if lake.names_table(origin) else find_files(origin, base))
+    )
     origin = origins[0] if len(origins) == 1 else f"{origins[0]} and {len(origins) - 1} more"
     listen(
         Event(

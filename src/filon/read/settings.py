@@ -25,7 +25,9 @@ class CsvSettings(Settings):
 class DataSettings(Settings):
     """The table: source, label, and what its columns mean."""
 
-    source: str | tuple[str, ...] = Field(description="file, folder or glob; CSV (also .gz) or Parquet; a local path or s3://")
+    source: str | tuple[str, ...] = Field(
+        description="file, folder or glob; CSV (also .gz) or Parquet; a local path or s3://; delta:FOLDER or iceberg:FOLDER"
+    )
     label: str = Field(description="the column to predict")
     positive: str | bool | int | float | None = Field(default=None, description="the positive class of two; leave out for many")
     classes: tuple[str | bool | int | float, ...] | None = Field(

@@ -157,6 +157,12 @@ def left_out(cells: pa.Array, labels: np.ndarray) -> tuple[int, int]:
 
 
 def weights_of(cells: pa.Array, name: str) -> np.ndarray:
+    """Row weights: (rows,) float32.
+
+    Raises
+    ------
+    DataError : `split.weight-unusable`
+    """
     values = numbers64(cells)
     bad = ~(np.isfinite(values) & (values >= 0))
     if bad.any():

@@ -65,7 +65,8 @@ def profile(table: SparkTable, label: LabelPlan, listen: Listen) -> Profile:
     found, lowest = pickle.loads(outcome)
     if lowest is not None:
         table.remember(lowest)
-    return replace(found, duplicates=duplicates, conflicts=conflicts)
+    told: Profile = replace(found, duplicates=duplicates, conflicts=conflicts)
+    return told
 
 
 def _equal(kept: Any, session: Any) -> tuple[int, int]:
