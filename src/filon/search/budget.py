@@ -1,4 +1,4 @@
-"""What searching may cost: trials, minutes; money is for the places that charge."""
+"""What searching may cost: trials, minutes, and dollars on the places that charge."""
 
 import random
 import time
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from filon.engines.base import Trial
 from filon.errors import RecipeError
+from filon.search.money import SEARCH_SHARE, meter
 from filon.search.settings import Budget
 
 
@@ -33,14 +34,18 @@ def start(budget: Budget) -> Clock:
     ------
     RecipeError : `search.dollars-without-minutes` when money is the only limit; a place that charges turns it into minutes
     """
-    if budget.dollars is not None and budget.minutes is None:
+    running = meter()
+    ends = [60.0 * budget.minutes] if budget.minutes is not None else []
+    if budget.dollars is not None and running is not None:
+        ends.append(running.left_s(SEARCH_SHARE * budget.dollars))
+    elif budget.dollars is not None and budget.minutes is None:
         raise RecipeError(
             "search.dollars-without-minutes",
             "the search is limited by money, and nothing here has a price",
             f"search.budget.dollars = {budget.dollars:g}, but only a place that charges knows what a minute costs",
             "set search.budget.minutes or search.budget.trials instead, or run it --on a place that charges",
         )
-    return Clock(ends_at=None if budget.minutes is None else time.monotonic() + 60.0 * budget.minutes)
+    return Clock(ends_at=time.monotonic() + min(ends) if ends else None)
 
 
 def thinned(trials: Sequence[Trial], most: int | None, seed: int) -> list[Trial]:
