@@ -150,8 +150,10 @@ def train(
     >>> run.bundle.predict(frame)  # doctest: +SKIP
     """
     from filon import pipeline, track
+    from filon.search.money import metered
 
     file = _recipe(recipe, sets)
+    listen = metered(listen, file.recipe.search.budget)
     file = file if base is None else replace(file, base=Path(base).absolute())
     _refuse_mllib(file, engine)
     root = Path(runs) if runs is not None else file.base / "runs"
