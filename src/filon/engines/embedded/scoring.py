@@ -1,6 +1,6 @@
 """Rows through the ensemble, block by block: scores that are never held all at once."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -117,19 +117,24 @@ def tally(scored: ScoredTable, by: Sequence[str], listen: Listen) -> Mapping[tup
     ------
     RecipeError : `engines.slice-unknown` when `by` names a column that is not a category or boolean feature
     """
-    chosen_by = slices(scored.encoding, by)
-    classes = scored.encoding.classes
-    whole = Tallier(classes)
-    talliers = {key: Tallier(classes) for key in chosen_by}
-    pulse = Pulse(listen, "score", "scored and counted", scored.rows.rows if isinstance(scored.rows, EmbeddedFold) else 0)
-    for block in scored.blocks():
-        pulse(len(block.label))
-        whole.add(block.probability, block.label, block.weight)
+    total = scored.rows.rows if isinstance(scored.rows, EmbeddedFold) else 0
+    return {
+        key: one.result()
+        for key, one in counted(scored.blocks(), scored.encoding, by, Pulse(listen, "score", "scored and counted", total)).items()
+    }
+
+
+def counted(
+    blocks: Iterable[Scored], encoding: Encoding, by: Sequence[str], heard: Callable[[int], None]
+) -> dict[tuple[str, ...], Tallier]:
+    """Talliers of the whole, (), and of slices; `heard` is told the rows of each block."""
+    chosen_by = slices(encoding, by)
+    talliers = {key: Tallier(encoding.classes) for key in [(), *chosen_by]}
+    for block in blocks:
+        heard(len(block.label))
+        talliers[()].add(block.probability, block.label, block.weight)
         for key, (place, code) in chosen_by.items():
             chosen = block.x[:, place] == code
             if chosen.any():
                 talliers[key].add(block.probability[chosen], block.label[chosen], None if block.weight is None else block.weight[chosen])
-    tallies: dict[tuple[str, ...], Tally] = {(): whole.result()}
-    for key, tallier in talliers.items():
-        tallies[key] = tallier.result()
-    return tallies
+    return talliers

@@ -1,7 +1,7 @@
 """Scored rows to a file; rows that cannot be scored are set aside with their reason."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filon.engines.answering import REASON, reasons, refuse_unkept
-from filon.engines.base import Sink, Written
+from filon.engines.base import Sink, Source, Written
 from filon.engines.embedded.deriving import mentions
 from filon.engines.embedded.pulse import Pulse
-from filon.engines.embedded.reader import EmbeddedTable, misfit_of, stored_of
+from filon.engines.embedded.reader import misfit_of, stored_of
 from filon.engines.embedded.scoring import Scored, ScoredTable
 from filon.engines.embedded.target import Target
 from filon.events import Listen
@@ -35,43 +35,62 @@ def write(scored: ScoredTable, sink: Sink, scratch: Path, listen: Listen) -> Wri
     RecipeError : `engines.keep-unknown`, `engines.keep-clash`
     SetupError : `engines.output-unusable`, `engines.output-disk-full`
     """
-    columns = {column.name: column for column in scored.source.columns}
-    refuse_unkept(sink.keep, list(columns), scored.answers.names)
-    keep = {name: name if columns[name].sql else stored_of(name) for name in sink.keep}
+    keep = kept(scored.source, sink.keep, scored.answers.names)
     judge = Judge(scored, everything=bool(sink.rejects))
     counts: Counter[str] = Counter()
     pulse = Pulse(listen, "score", "scored")
     rows = good_rows = 0
     form: Literal["csv", "parquet"] = "csv" if sink.rejects.lower().endswith(".csv") else "parquet"
     with Target(sink.path, sink.format, scratch) as good, Target(sink.rejects, form, scratch) as bad:
-        for block in scored.blocks(dict.fromkeys((*keep.values(), *judge.columns))):
-            rows += len(block.label)
-            answers, said = scored.answer(block)
-            said = judge.reasons(block, said)
-            if said is not None:
-                aside = judge.aside(block, said)
+        for table, aside in parted(scored, keep, judge):
+            seen = table.num_rows
+            if aside is not None:
+                seen += aside.num_rows
                 counts.update(aside.column(REASON).to_pylist())
                 bad.add(aside)
-            table = _answered(block, answers, keep, said)
-            good_rows += table.num_rows
             good.add(table)
-            pulse(len(block.label))
+            rows, good_rows = rows + seen, good_rows + table.num_rows
+            pulse(seen)
         if not good.begun:
-            good.add(pa.schema([*(pa.field(name, pa.string()) for name in keep), *scored.answers]).empty_table())
+            good.add(nothing(keep, scored.answers))
     return Written(rows=rows, scored=good_rows, rejected=rows - good_rows, reasons=dict(counts.most_common()))
+
+
+def kept(source: Source, wanted: Sequence[str], answers: Sequence[str]) -> dict[str, str]:
+    """Columns to carry along, by the name under which the reader gives them as they stand.
+
+    Raises
+    ------
+    RecipeError : `engines.keep-unknown`, `engines.keep-clash`
+    """
+    columns = {column.name: column for column in source.columns}
+    refuse_unkept(wanted, list(columns), answers)
+    return {name: name if columns[name].sql else stored_of(name) for name in wanted}
+
+
+def parted(scored: ScoredTable, keep: Mapping[str, str], judge: "Judge") -> Iterator[tuple[pa.Table, pa.Table | None]]:
+    """Block by block, the rows that were scored, and those set aside (None when all were scored)."""
+    for block in scored.blocks(dict.fromkeys((*keep.values(), *judge.columns))):
+        answers, said = scored.answer(block)
+        said = judge.reasons(block, said)
+        yield _answered(block, answers, keep, said), None if said is None else judge.aside(block, said)
+
+
+def nothing(keep: Iterable[str], answers: pa.Schema) -> pa.Table:
+    """The columns of a table without rows."""
+    return pa.schema([*(pa.field(name, pa.string()) for name in keep), *answers]).empty_table()
 
 
 class Judge:
     """Which rows cannot be scored, and why."""
 
     def __init__(self, scored: ScoredTable, *, everything: bool) -> None:
-        table = scored.rows if isinstance(scored.rows, EmbeddedTable) else None
         source = scored.source
         needed = set(scored.encoding.names) | {
             column.name for column in source.columns if not column.sql and column.role == "feature" and mentions(column.name, source)
         }
         self._kinds: dict[str, str] = {column.name: column.kind for column in source.columns}
-        self._watched = tuple(name for name in (table.misfits if table else ()) if name in needed)
+        self._watched = tuple(name for name in getattr(scored.rows, "misfits", ()) if name in needed)
         may_refuse = bool(self._watched) or not isinstance(scored.ensemble, Ensemble)
         self._stored = tuple(column.name for column in source.columns if not column.sql) if everything and may_refuse else ()
         self.columns = (*map(misfit_of, self._watched), *map(stored_of, self._stored))
