@@ -9,7 +9,7 @@ from filon.events import Event, Listen
 from filon.search.settings import Budget
 
 RATE, BEFORE = "FILON_DOLLARS_AN_HOUR", "FILON_PAID_HOURS_BEFORE"
-"""Variables by which a place tells the job what an hour of it costs, and how long was paid for before the job began (its cluster's start)."""
+"""Variables by which a place tells the job what an hour costs, and how long was paid for before it began (the cluster's start)."""
 
 SEARCH_SHARE = 0.7
 """Of the sum that the search may use: the refit on all rows, the evaluation and the bundle come after it."""

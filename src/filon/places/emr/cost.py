@@ -12,6 +12,7 @@ from filon.places.emr.settings import EmrSettings
 from filon.places.emr.shapes import HourPrice, Shape, candidates, hour_price, shape_of
 from filon.places.emr.sizing import in_memory_mib, instance
 from filon.places.emr.work import Table, Work
+from filon.search.money import BEFORE, RATE
 
 START_HOURS = 8 / 60
 """A new cluster before its first step: instances, bootstrap, Hadoop. Charged; EMR bills from the moment an instance runs."""
@@ -162,6 +163,19 @@ def dollars_an_hour(settings: EmrSettings, aws: Any = None) -> float:
     """
     shape = shape_of(settings)
     return hour_price(shape, prices(settings.region or getattr(aws, "region", "") or "us-east-1", shape.kinds, aws)).total
+
+
+def meter_of(settings: EmrSettings, region: str, dollars: float | None) -> dict[str, str]:
+    """What a job is told of its price, as environment variables (see `search.money`); nothing when the recipe sets no sum.
+
+    Raises
+    ------
+    RecipeError : `cost.no-price`, because a cap that nobody can count must not be promised
+    """
+    if dollars is None:
+        return {}
+    rate = dollars_an_hour(settings if settings.region else settings.model_copy(update={"region": region}))
+    return {RATE: f"{rate:.4f}", BEFORE: f"{0.0 if settings.cluster_id else START_HOURS:.4f}"}
 
 
 def told_hours(hours: float) -> str:

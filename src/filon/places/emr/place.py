@@ -156,6 +156,7 @@ class Emr:
             self.settings,
             name=order.name,
             job=order.job.key,
+            project=order.job.name,
             log_uri=self.log_uri,
             bootstrap=script,
             steps=[order.step("CONTINUE")],

@@ -15,6 +15,7 @@ from filon.errors import RecipeError
 from filon.events import Event, Listen
 from filon.places.base import Job
 from filon.places.emr.bucket import Address, Bucket
+from filon.places.emr.cost import meter_of
 from filon.places.emr.settings import EmrSettings
 from filon.places.emr.sizing import Plan, in_memory_mib, plan
 from filon.places.job_words import job_words
@@ -66,6 +67,8 @@ def prepare(job: Job, settings: EmrSettings, bucket: Bucket, archive: str | Path
     RecipeError : `places.local-path`, `places.variable-secret`
     """
     recipe, variables = refuse(job)
+    budget = tomllib.loads(recipe).get("search", {}).get("budget", {})
+    variables = {**variables, **meter_of(settings, bucket.aws.region, budget.get("dollars"))}
     layout = plan(settings, table_mib=_table_mib(job, bucket), strategy=strategy)
     environment = str(archive) if str(archive).startswith("s3://") else bucket.keep(Path(archive), listen).uri
     script = bucket.keep(SCRIPT, listen).uri

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from filon.places.emr.policies import PROJECT_TAG
 from filon.places.emr.settings import EmrSettings
 
 ALIVE = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
@@ -23,7 +24,7 @@ command -v python3.11 >/dev/null || sudo dnf install -y -q python3.11
 
 
 def run_job_flow(
-    settings: EmrSettings, *, name: str, job: str, log_uri: str, bootstrap: str, steps: list[dict[str, Any]]
+    settings: EmrSettings, *, name: str, job: str, project: str, log_uri: str, bootstrap: str, steps: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """The request of a transient cluster.
 
@@ -43,7 +44,7 @@ def run_job_flow(
         "AutoTerminationPolicy": {"IdleTimeout": settings.idle_minutes * 60},
         "Configurations": list(CONFIGURATIONS),
         "BootstrapActions": [{"Name": "python3.11", "ScriptBootstrapAction": {"Path": bootstrap}}],
-        "Tags": tags(settings, job),
+        "Tags": tags(settings, job, project),
         "Steps": steps,
         "Instances": {
             "InstanceGroups": groups(settings),
@@ -60,9 +61,14 @@ def _release(release: str) -> str:
     return release if release.startswith("emr-") else f"emr-{release}"
 
 
-def tags(settings: EmrSettings, job: str) -> list[dict[str, str]]:
+def tags(settings: EmrSettings, job: str, project: str) -> list[dict[str, str]]:
     """How clean-up knows its own, and the account its costs."""
-    return [MADE_BY, {"Key": TAG, "Value": job}, *({"Key": key, "Value": value} for key, value in sorted(settings.tags.items()))]
+    return [
+        MADE_BY,
+        {"Key": TAG, "Value": job},
+        {"Key": PROJECT_TAG, "Value": project},
+        *({"Key": key, "Value": value} for key, value in sorted(settings.tags.items())),
+    ]
 
 
 def groups(settings: EmrSettings) -> list[dict[str, Any]]:
