@@ -1,6 +1,6 @@
 """A source cut into pieces: what one task reads, and how it reads it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,9 +28,13 @@ TASK_MIB = 1280
 DuckDB takes a little more than a gibibyte)."""
 
 
+COPIED_BYTES = 8 << 20
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """Some of one file: its row groups from `first` up to `last` (Parquet), or all of it (`last` 0). `rows` is -1 when not known."""
+    """Some of one file: its row groups from `first` up to `last` (Parquet), its bytes from `first` up to `last` (CSV), or all of it
+    (`last` 0). `rows` is -1 when not known."""
 
     file: File
     first: int = 0
@@ -55,8 +59,12 @@ class Cut:
     rows: int = -1
 
 
-def cut(source: Source, parallel: int) -> Cut:
-    """Pieces of a source: whole files or groups of them for CSV, row groups for Parquet.
+Ranges = Mapping[str, Sequence[tuple[int, int]]]
+"""By path, the byte ranges of large CSV files (see `lines`)."""
+
+
+def cut(source: Source, parallel: int, ranges: Ranges) -> Cut:
+    """Pieces of a source: files or ranges of their lines for CSV, row groups for Parquet, neighbours together.
 
     Raises
     ------
@@ -64,7 +72,12 @@ def cut(source: Source, parallel: int) -> Cut:
     """
     if source.format == "parquet":
         return _cut_parquet(source, parallel)
-    atoms = [(Part(file=file), file.size_bytes) for file in source.files]
+    atoms: list[tuple[Part, int]] = []
+    for file in source.files:
+        if file.path in ranges:
+            atoms += [(Part(file=file, first=first, last=last), last - first) for first, last in ranges[file.path]]
+        else:
+            atoms.append((Part(file=file), file.size_bytes))
     return Cut(pieces=tuple(Piece(parts=tuple(parts)) for parts in _packed(atoms, parallel)))
 
 
@@ -177,7 +190,54 @@ def rows_of(
             groups = [range(part.first, part.last) for part in piece.parts]
             yield from direct.stream(mine, plain, rows, groups)
             return
+        if source.format == "csv" and any(part.last for part in piece.parts):
+            yield from _lines(source, piece, names, rows, folder)
+            return
         yield from _queried(_narrowed(mine, names), piece, stored, names, rows, folder)
+
+
+def _lines(source: Source, piece: Piece, names: Sequence[str], rows: int, folder: Path) -> Iterator[pa.RecordBatch]:
+    """Rows of ranges of lines: each becomes a file of its own for the time of the task."""
+    assert source.dialect is not None
+    for number, part in enumerate(piece.parts):
+        dialect = source.dialect if part.first == 0 else replace(source.dialect, header=False)
+        file = _extracted(part, folder / f"lines-{number}") if part.last else part.file
+        mine = replace(source, files=(file,), dialect=dialect)
+        try:
+            yield from _queried(mine, Piece(parts=(replace(part, file=file),)), None, names, rows, folder)
+        except Exception:  # DuckDB's own, which names a line of the range
+            _told_of_the_whole(source, part.file, folder)
+            raise
+        if part.last:
+            Path(file.path).unlink()
+
+
+def _extracted(part: Part, folder: Path) -> File:
+    """A range of a file as a file, in folders of the same names (hive values live in the path)."""
+    kept = Path(part.file.path).parts[-1 - len(part.file.partition) : -1] if part.file.partition else ()
+    target = folder.joinpath(*kept, Path(part.file.path).name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    left = part.last - part.first
+    with opened(part.file) as source, target.open("wb") as out:
+        source.seek(part.first)
+        while left and (data := source.read(min(left, COPIED_BYTES))):
+            out.write(data)
+            left -= len(data)
+    return replace(part.file, path=str(target))
+
+
+def _told_of_the_whole(source: Source, file: File, folder: Path) -> None:
+    """What is wrong with a range is told with the line of the file: read it from its start, up to there."""
+    connection = connect(folder, 1, TASK_MIB)
+    mine = replace(source, files=(file,))
+    try:
+        with in_our_words(mine, folder):
+            connection.execute(f"CREATE VIEW raw AS SELECT * FROM {scan(localised(mine, folder, silence))}")
+            plain = ", ".join(quoted(column.name) for column in source.columns if not column.sql)
+            for _batch in connection.sql(f"SELECT {plain} FROM raw").to_arrow_reader(1 << 16):
+                pass
+    finally:
+        connection.close()
 
 
 def _narrowed(source: Source, names: Sequence[str]) -> Source:

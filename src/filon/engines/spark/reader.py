@@ -22,6 +22,7 @@ from filon.engines.embedded.sampling import LowestRows
 from filon.engines.embedded.session import connect, in_our_words
 from filon.engines.embedded.views import make_views, misfit_of, scan
 from filon.engines.s3 import is_remote
+from filon.engines.spark.lines import ranges
 from filon.engines.spark.pieces import Cut, cut, python_columns, rows_of
 from filon.engines.spark.session import Session
 from filon.engines.spark.words import telling
@@ -209,7 +210,7 @@ def open_table(session: Session, source: Source, listen: Listen = silence) -> Sp
     RecipeError : `read.derive-*`
     DataError : `read.parquet-damaged`
     """
-    pieces = cut(source, session.parallel)
+    pieces = cut(source, session.parallel, ranges(source, session))
     folder = Path(tempfile.mkdtemp(prefix="table-", dir=session.folder))
     source, misfits, schema = _settled(source, pieces, folder)
     return SparkTable(session, source, misfits, schema, pieces, listen)
