@@ -11,7 +11,10 @@ from pathlib import Path
 import pyarrow.csv as pacsv
 import pytest
 from tests.servers.aws import BUCKET, Account, aws, aws_account, aws_server
+from tests.servers.between import Between, between
 from tests.story.conftest import QUICK, Said, bank_like
+
+from filon.places.emr.settings import EmrSettings
 
 __all__ = ["aws", "aws_account"]
 
@@ -29,6 +32,7 @@ FAKE_SUBMIT = """#!/bin/sh
 for word in "$@"; do case "$word" in s3://*/jobs/*) job=$word;; esac; done
 echo "$job" >> "$(dirname "$0")/../../ran"
 echo "26/11/22 06:00:00 INFO a fake driver of $job" >&2
+if [ -e "$(dirname "$0")/../../fail" ]; then exit 1; fi
 """
 
 
@@ -84,3 +88,26 @@ def filon(project: Path, aws: Account) -> Callable[..., Said]:
         return Said(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture
+def account(fake_account: Account, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Account:
+    """An empty account and an empty ledger; nothing of the machine's own AWS set-up."""
+    fake_account.reset()
+    for name, value in fake_account.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("FILON_HOME", str(tmp_path / "home"))
+    fake_account.put("data/bank.csv", b"a,deposit\n1,yes\n")
+    (fake_account.folder / "ran").write_text("")
+    return fake_account
+
+
+@pytest.fixture
+def proxy(account: Account) -> Iterator[Between]:
+    with between(account.endpoint) as one:
+        yield one
+
+
+@pytest.fixture
+def settings(stub_archive: Path) -> EmrSettings:
+    return EmrSettings(region="us-east-1", bucket=f"s3://{BUCKET}/filon", archive=str(stub_archive))

@@ -1,15 +1,16 @@
 """What is sent, and that it is sent once: over HTTP against the emulated account, whose steps are a shell script here."""
 
+import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.servers.aws import BUCKET, Account
-from tests.servers.between import Asked, Between, between
+from tests.servers.between import Asked, Between
 
 from filon.errors import PlaceError, RecipeError
 from filon.events import silence
@@ -22,29 +23,6 @@ from filon.places.emr.settings import EmrSettings
 pytestmark = [pytest.mark.server]
 
 RECIPE = 'name = "bank"\n[data]\nsource = "s3://mine/data/bank.csv"\nlabel = "deposit"\n'
-
-
-@pytest.fixture
-def account(fake_account: Account, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Account:
-    """An empty account and an empty ledger; nothing of the machine's own AWS set-up."""
-    fake_account.reset()
-    for name, value in fake_account.environment().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("FILON_HOME", str(tmp_path / "home"))
-    fake_account.put("data/bank.csv", b"a,deposit\n1,yes\n")
-    (fake_account.folder / "ran").write_text("")
-    return fake_account
-
-
-@pytest.fixture
-def proxy(account: Account) -> Iterator[Between]:
-    with between(account.endpoint) as one:
-        yield one
-
-
-@pytest.fixture
-def settings(stub_archive: Path) -> EmrSettings:
-    return EmrSettings(region="us-east-1", bucket=f"s3://{BUCKET}/filon", archive=str(stub_archive))
 
 
 def job(tmp_path: Path, key: str = "bank-train-0123456789ab", recipe: str = RECIPE) -> Job:
@@ -206,31 +184,79 @@ def test_evaluation_follows_on_the_cluster_of_the_training(account: Account, set
     assert second.out.startswith("s3://mine/filon/results/eval_")
 
 
-VICTIM = """
-import sys
+ZYGOTE = """
+# imports once, then forks a victim for each line it is told: starting Python fifty times would take most of the time
+import json, os, sys
+import boto3
 from filon.events import silence
 from filon.places.base import Job
 from filon.places.emr.cleanup import delete, find_doomed
 from filon.places.emr.place import Emr
 from filon.places.emr.settings import EmrSettings
-verb, archive, runs, recipe = sys.argv[1:5]
-place = Emr(EmrSettings(region="us-east-1", bucket="s3://mine/filon", archive=archive))
-if verb == "submit":
-    place.submit(Job(verb="train", name="bank", key="bank-train-0123456789ab", base=".", runs=runs, recipe=recipe), silence)
-else:
-    delete(place.aws, place.ledger, find_doomed(place.aws, place.ledger, place.bucket), silence)
+
+def act(told):
+    os.environ.update(told["environment"])
+    place = Emr(EmrSettings(region="us-east-1", bucket="s3://mine/filon", archive=told["archive"]))
+    if told["verb"] == "submit":
+        place.submit(Job(verb="train", name="bank", key="bank-train-0123456789ab", base=".", runs=told["runs"], recipe=told["recipe"]), silence)
+    else:
+        delete(place.aws, place.ledger, find_doomed(place.aws, place.ledger, place.bucket), silence)
+
+for line in sys.stdin:
+    ready, go = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(go)
+        os.read(ready, 1)
+        try:
+            act(json.loads(line))
+        except BaseException as exc:
+            print(repr(exc), file=sys.stderr)
+            os._exit(1)
+        os._exit(0)
+    os.close(ready)
+    print(pid, flush=True)
+    sys.stdin.readline()
+    os.write(go, b"!")
+    os.close(go)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
 
 
-def victim(proxy: Between, verb: str, archive: Path, tmp_path: Path) -> int:
-    """A process of ours that does one thing through the proxy; its exit code."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", VICTIM, verb, str(archive), str(tmp_path / "runs"), RECIPE],
-        env={**os.environ, "AWS_ENDPOINT_URL": proxy.endpoint},
-        stderr=subprocess.DEVNULL,
-    )
-    proxy.victim = process.pid
-    return process.wait(60)
+@dataclass
+class Victims:
+    """Processes of ours, each of which does one thing through the proxy."""
+
+    zygote: "subprocess.Popen[str]"
+    proxy: Between
+    archive: str
+
+    def run(self, verb: str, here: Path) -> int:
+        """Do it; the exit code, -9 of one that was killed."""
+        environment = {"AWS_ENDPOINT_URL": self.proxy.endpoint, "FILON_HOME": str(here / "home")}
+        told = {"verb": verb, "archive": self.archive, "runs": str(here / "runs"), "recipe": RECIPE, "environment": environment}
+        self._say(json.dumps(told))
+        self.proxy.victim = int(self._hear())
+        self._say("go")
+        return int(self._hear())
+
+    def _say(self, line: str) -> None:
+        assert self.zygote.stdin
+        self.zygote.stdin.write(line + "\n")
+        self.zygote.stdin.flush()
+
+    def _hear(self) -> str:
+        assert self.zygote.stdout
+        return self.zygote.stdout.readline()
+
+
+@pytest.fixture
+def victims(account: Account, proxy: Between, settings: EmrSettings) -> Iterator[Victims]:
+    words = [sys.executable, "-c", ZYGOTE]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=dict(os.environ)) as zygote:
+        yield Victims(zygote, proxy, settings.archive)
+        assert zygote.stdin
+        zygote.stdin.close()
 
 
 def kill_at(number: int, how: str) -> Callable[[Asked], str]:
@@ -249,13 +275,13 @@ def clean(account: Account, settings: EmrSettings) -> None:
 
 @pytest.mark.slow
 def test_killed_at_every_call_of_a_submission(
-    account: Account, proxy: Between, settings: EmrSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    account: Account, proxy: Between, victims: Victims, settings: EmrSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert victim(proxy, "submit", Path(settings.archive), tmp_path) == 0
+    assert victims.run("submit", tmp_path / "unhurt") == 0
     calls = len(proxy.asked)
     points = [(number, how) for number in range(calls) for how in ("kill-before", "kill-after")]
     assert len(points) >= 25
-    for number, how in points:
+    for number, how in reversed(points):  # the creations come last, so they are tried first
         for then in ("clean", "send-again"):
             account.reset()
             account.put("data/bank.csv", b"a,deposit\n1,yes\n")
@@ -264,7 +290,7 @@ def test_killed_at_every_call_of_a_submission(
             monkeypatch.setenv("FILON_HOME", str(here / "home"))
             proxy.forget()
             proxy.fate = kill_at(number, how)
-            assert victim(proxy, "submit", Path(settings.archive), here) == -9, (number, how)
+            assert victims.run("submit", here) == -9, (number, how)
             if then == "send-again":
                 handle = Emr(settings).submit(job(here), silence)
                 assert len(steps_of(account, handle.id)) == 1, (number, how)
@@ -275,21 +301,21 @@ def test_killed_at_every_call_of_a_submission(
 
 @pytest.mark.slow
 def test_killed_at_every_call_of_a_clean_up(
-    account: Account, proxy: Between, settings: EmrSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    account: Account, proxy: Between, victims: Victims, settings: EmrSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("FILON_HOME", str(tmp_path / "unhurt" / "home"))
     Emr(settings).submit(job(tmp_path), silence)
-    assert victim(proxy, "clean", Path(settings.archive), tmp_path) == 0
+    assert victims.run("clean", tmp_path / "unhurt") == 0
     calls = len(proxy.asked)
     for number, how in [(number, how) for number in range(calls) for how in ("kill-before", "kill-after")]:
         account.reset()
         account.put("data/bank.csv", b"a,deposit\n1,yes\n")
         here = tmp_path / f"{number}-{how}"
         monkeypatch.setenv("FILON_HOME", str(here / "home"))
-        monkeypatch.setenv("AWS_ENDPOINT_URL", account.endpoint)
         Emr(settings).submit(job(here), silence)
         proxy.forget()
         proxy.fate = kill_at(number, how)
-        if victim(proxy, "clean", Path(settings.archive), here) == 0:
+        if victims.run("clean", here) == 0:
             continue  # the cluster had ended by itself meanwhile: fewer calls were needed
         clean(account, settings)
 

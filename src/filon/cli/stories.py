@@ -16,6 +16,7 @@ COMMANDS: dict[str, Story] = {
     "check": Story("check", "Show the effective recipe, the schema, the findings and the cost. No training."),
     "train": Story("train", "Carry a table from its source to a sealed bundle."),
     "evaluate": Story("evaluate", "Examine a bundle on a labelled table."),
+    "explain": Story("explain", "Why does the model answer so? Contributions and partial dependence."),
     "predict": Story("predict", "Score a table with a bundle."),
     "compare": Story("compare", "Compare two runs on the same rows."),
     "promote": Story("promote", "Let an alias of the registered model point at a run, if it passes the gates."),

@@ -84,30 +84,16 @@ class Container:
         from filon.places.spark_cluster import find_spark_submit
 
         local = {name: value for name, value in conf.items() if not name.startswith(DROPPED)}
-        local |= self._local(conf)
+        local |= self._local()
         told = [word for name, value in local.items() for word in ("--conf", f"{name}={value}")]
         command = [find_spark_submit(), "--master", "local[2]", "--name", options.get("--name", ["step"])[0], *told, str(script), *rest[1:]]
         return command, self._environment(conf)
 
-    def _local(self, conf: dict[str, str]) -> dict[str, str]:
-        """What stands for the cluster: a small driver, no web page, and S3A for s3:// where its jars are."""
-        del conf
-        said = {"spark.driver.memory": "1g", "spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "4"}
+    def _local(self) -> dict[str, str]:
+        """What stands for the cluster: a small driver, no web page, and the jars of S3A where they are (the engine sets them up)."""
         jars = s3a_jars()
-        if not jars:
-            return said
-        s3a = {
-            "endpoint": self.wire.endpoint,
-            "access.key": "testing",
-            "secret.key": "testing",  # pragma: allowlist secret
-            "path.style.access": "true",
-            "connection.ssl.enabled": "false",
-            "aws.credentials.provider": "org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
-            **NUMBERS,
-        }
-        said |= {f"spark.hadoop.fs.s3a.{name}": value for name, value in s3a.items()}
-        said |= {"spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem", "spark.jars": ",".join(str(jar) for jar in jars)}
-        return said
+        said = {"spark.driver.memory": "1g", "spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "4"}
+        return {**said, "spark.jars": ",".join(str(jar) for jar in jars)} if jars else said
 
     def _environment(self, conf: dict[str, str]) -> dict[str, str]:
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
@@ -143,23 +129,6 @@ def _options(words: list[str]) -> tuple[dict[str, list[str]], list[str]]:
         found.setdefault(name, []).append(words[position + 1] if step == 2 else "")
         position += step
     return found, words[position:]
-
-
-NUMBERS = {
-    "threads.keepalivetime": "60",
-    "connection.establish.timeout": "30000",
-    "connection.timeout": "200000",
-    "connection.request.timeout": "0",
-    "connection.ttl": "300000",
-    "connection.idle.time": "60000",
-    "connection.acquisition.timeout": "60000",
-    "multipart.purge.age": "86400",
-    "retry.interval": "500",
-    "retry.throttle.interval": "100",
-    "assumed.role.session.duration": "1800",
-    "committer.threads": "4",
-}
-"""Spark 4's defaults say "60s" where the S3A that PyPI has (3.3.1) reads numbers."""
 
 
 def s3a_jars() -> list[Path]:

@@ -28,6 +28,16 @@ class Executor:
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.lock = threading.Lock()
         threading.Thread(target=self._work, daemon=True, name="emr-executor").start()
+        threading.Thread(target=self._outlive_nobody, args=(os.getppid(),), daemon=True).start()
+
+    def _outlive_nobody(self, parent: int) -> None:
+        """Whoever started the emulator may be killed: then its steps and it end too."""
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        for process in list(self.running.values()):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        os._exit(1)
 
     def _work(self) -> None:
         from moto.emr.models import emr_backends

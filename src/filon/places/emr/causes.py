@@ -60,11 +60,16 @@ def _by_rules(lines: Sequence[Line], where: tuple[str, ...], notes: tuple[str, .
     for rule in RULES:
         if rule.where not in where:
             continue
-        hits = [(line, found) for line in lines if (found := rule.pattern.search(line.text))]
+        hits = [(line, found) for line in lines for found in rule.pattern.finditer(line.text)]
         if hits:
-            told = max((found for _, found in hits), key=lambda found: sum(value is not None for value in found.groupdict().values()))
+            told = max((found for _, found in hits), key=_telling)
             return _cause(rule, told, [line for line, _ in hits], notes)
     return None
+
+
+def _telling(found: re.Match[str]) -> int:
+    """How much a match names: a role, an action, a size."""
+    return sum(value is not None for value in found.groupdict().values())
 
 
 def _cause(rule: Rule, found: re.Match[str], lines: Iterable[Line], notes: tuple[str, ...]) -> Cause:
