@@ -22,3 +22,4 @@ class SparkSettings(Settings):
     work: str = Field(
         "", description="folder that driver and workers share, for folds in the making (file://, hdfs://, s3://); empty: the cluster's own"
     )
+    out: str = Field("", description='s3:// address that the results of jobs in deploy mode "cluster" go to')

@@ -19,10 +19,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filon.errors import PlaceError, RecipeError, SetupError
+from filon.errors import FilonError, PlaceError, RecipeError, SetupError
 from filon.events import Event, Listen
 from filon.files import write_atomic
 from filon.places.base import Handle, Job
+from filon.places.elsewhere import PROGRAM, Elsewhere, elsewhere
 from filon.places.job_words import handle_text, hear, job_words
 
 if TYPE_CHECKING:
@@ -46,14 +47,15 @@ class SparkCluster:
     def __init__(self, settings: SparkSettings) -> None:
         self.settings = settings
         self.master = settings.master or "local[*]"
-        self._running: dict[str, subprocess.Popen[str]] = {}
+        self._running: dict[str, tuple[subprocess.Popen[str], Elsewhere | None]] = {}
 
     def submit(self, job: Job, listen: Listen) -> Handle:
         """Start spark-submit; its log and what it was given are kept in `runs/.jobs/<id>/`.
 
         Raises
         ------
-        RecipeError : `places.connect-not-submitted`, `places.cluster-mode-python`, `places.local-path`, `places.archive-missing`
+        RecipeError : `places.connect-not-submitted`, `places.cluster-mode-python`, `places.local-path`, `places.archive-missing`,
+            `places.out-missing`
         SetupError : `places.spark-missing`, `places.outside-lane`
         """
         refuse(self.settings, self.master, job)
@@ -63,7 +65,8 @@ class SparkCluster:
         folder.mkdir(parents=True)
         if job.recipe:
             write_atomic(folder / "recipe.toml", job.recipe)
-        words = self._words(job, folder)
+        far = elsewhere(self.settings.out, job, folder.name) if self.settings.deploy_mode == "cluster" else None
+        words = (*self._options(job), *((str(PROGRAM), *far.send(job)) if far is not None else self._words(job, folder)))
         listen(Event(stage="submit", text=f"spark-submit to {self.master} ({self.settings.deploy_mode} mode); log in {folder / 'log'}"))
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
@@ -77,8 +80,9 @@ class SparkCluster:
                 env={**os.environ, **job.variables, **self._python()},
                 start_new_session=True,  # Ctrl-C reaches us alone: we end the job in order
             )
-        self._running[folder.name] = process
-        handle = Handle(place=self.name, id=folder.name, job=job, state="running", out="", facts={"log": str(folder / "log")})
+        self._running[folder.name] = process, far
+        out = far.out if far is not None else ""
+        handle = Handle(place=self.name, id=folder.name, job=job, state="running", out=out, facts={"log": str(folder / "log")})
         write_atomic(folder / "handle.json", handle_text(handle))
         return handle
 
@@ -90,7 +94,27 @@ class SparkCluster:
         FilonError : as it was raised there
         PlaceError : `places.failed`, when it ended without a word
         """
-        process = self._running[handle.id]
+        process, far = self._running[handle.id]
+        try:
+            error, result = self._hear(process, listen) if far is None else _hear_far(process, far, listen)
+        finally:
+            self._running.pop(handle.id, None)
+            if process.stdout is not None:
+                process.stdout.close()
+        code = process.wait()
+        state = "done" if result is not None else "failed"
+        made = str((result or {}).get("run") or (result or {}).get("path") or (result or {}).get("out") or "")
+        out = made if far is None else far.out
+        ended = dataclasses.replace(handle, state=state, out=out)  # type: ignore[arg-type] # one of two states
+        write_atomic(Path(handle.facts["log"]).with_name("handle.json"), handle_text(ended))
+        if error is not None:
+            raise error
+        if result is None:
+            raise _failed(code, Path(handle.facts["log"]), self.master)
+        return ended
+
+    def _hear(self, process: subprocess.Popen[str], listen: Listen) -> tuple[FilonError | None, Mapping[str, Any] | None]:
+        """What the child says, to its end: its error, its result."""
         driver, error, result = 0, None, None
         try:
             for line in _lines(process, listen):
@@ -102,23 +126,10 @@ class SparkCluster:
         except BaseException:
             end(process, driver)
             raise
-        finally:
-            self._running.pop(handle.id, None)
-            if process.stdout is not None:
-                process.stdout.close()
-        code = process.wait()
-        state = "done" if result is not None else "failed"
-        out = str((result or {}).get("run") or (result or {}).get("path") or (result or {}).get("out") or "")
-        ended = dataclasses.replace(handle, state=state, out=out)  # type: ignore[arg-type] # one of two states
-        write_atomic(Path(handle.facts["log"]).with_name("handle.json"), handle_text(ended))
-        if error is not None:
-            raise error
-        if result is None:
-            raise _failed(code, Path(handle.facts["log"]), self.master)
-        return ended
+        return error, result
 
-    def _words(self, job: Job, folder: Path) -> tuple[str, ...]:
-        """Everything after `spark-submit`."""
+    def _options(self, job: Job) -> tuple[str, ...]:
+        """The words of `spark-submit` itself."""
         conf = {"spark.app.name": f"filon {job.name}", **self.settings.conf}
         words = ["--master", self.master, "--deploy-mode", self.settings.deploy_mode]
         if self.settings.archive and not self.master.startswith("local"):
@@ -128,14 +139,15 @@ class SparkCluster:
                 conf.setdefault("spark.pyspark.driver.python", sys.executable)
         for name, value in conf.items():
             words += ["--conf", f"{name}={value}"]
-        if self.settings.deploy_mode == "client":
-            return (*words, str(LAUNCHER), *job_words(job, recipe=str(folder / "recipe.toml"), base=job.base))
-        files = ["--files", str(folder / "recipe.toml")] if job.recipe else []
-        return (*words, *files, str(LAUNCHER), *job_words(job, recipe="recipe.toml"))
+        return tuple(words)
+
+    def _words(self, job: Job, folder: Path) -> tuple[str, ...]:
+        """What spark-submit runs here: our own command line."""
+        return (str(LAUNCHER), *job_words(job, recipe=str(folder / "recipe.toml"), base=job.base))
 
     def _python(self) -> Mapping[str, str]:
         """Without an archive the workers use the very Python of this process (or what the user has set)."""
-        if self.settings.archive and not self.master.startswith("local"):
+        if self.settings.deploy_mode == "cluster" or (self.settings.archive and not self.master.startswith("local")):
             return {}
         named = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
         return {name: os.environ.get(name, value) for name, value in named.items()}
@@ -237,6 +249,17 @@ def end(process: subprocess.Popen[str], driver: int = 0) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def _hear_far(process: subprocess.Popen[str], far: Elsewhere, listen: Listen) -> tuple[FilonError | None, Mapping[str, Any] | None]:
+    """What a driver elsewhere says, to its end; Ctrl-C ends spark-submit, and with it the application that it waits for."""
+    threading.Thread(target=lambda: process.stdout and process.stdout.read(), daemon=True).start()  # a full pipe would stop it
+    try:
+        far.follow(process, listen)
+    except BaseException:
+        end(process)
+        raise
+    return far.error, far.result or None
 
 
 def _lines(process: subprocess.Popen[str], listen: Listen) -> Iterator[str]:

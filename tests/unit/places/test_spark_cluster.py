@@ -80,12 +80,12 @@ def test_no_spark_is_an_error_that_says_where_it_was_looked_for(tmp_path: Path, 
 
 def test_the_environment_goes_with_the_job_to_workers_but_not_to_this_machine(tmp_path: Path) -> None:
     settings = SparkSettings(master="spark://host:7077", archive="s3://b/env.tar.gz", conf={"spark.executor.memory": "2g"})
-    words = SparkCluster(settings)._words(job(tmp_path), tmp_path)
+    words = SparkCluster(settings)._options(job(tmp_path))
     assert words[words.index("--archives") + 1] == "s3://b/env.tar.gz#environment"
     assert "spark.pyspark.python=./environment/bin/python" in words
     assert f"spark.pyspark.driver.python={sys.executable}" in words
     assert "spark.executor.memory=2g" in words
-    assert "--archives" not in SparkCluster(settings.model_copy(update={"master": "local[*]"}))._words(job(tmp_path), tmp_path)
+    assert "--archives" not in SparkCluster(settings.model_copy(update={"master": "local[*]"}))._options(job(tmp_path))
 
 
 def test_secrets_are_in_no_file_of_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

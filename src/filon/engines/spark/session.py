@@ -199,7 +199,9 @@ def _open(settings: SparkSettings, folder: Path, threads: int, memory_mib: int, 
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     listen(Event(stage="read", text=f"starting Spark {pyspark.__version__} on {master}"))
-    builder = SparkSession.builder.master(master).appName("filon")
+    builder = SparkSession.builder.appName("filon")
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # set by spark-submit, whose JVM knows its master already
+        builder = builder.master(master)
     for name, value in (defaults(folder, memory_mib, local=master.startswith("local")) | s3a.conf() | settings.conf).items():
         builder = builder.config(name, value)
     try:
