@@ -5,7 +5,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -196,9 +197,10 @@ from filon.places.emr.settings import EmrSettings
 
 def act(told):
     os.environ.update(told["environment"])
-    place = Emr(EmrSettings(region="us-east-1", bucket="s3://mine/filon", archive=told["archive"]))
+    place = Emr(EmrSettings(bucket="s3://mine/filon", archive=told["archive"]))
     if told["verb"] == "submit":
-        place.submit(Job(verb="train", name="bank", key="bank-train-0123456789ab", base=".", runs=told["runs"], recipe=told["recipe"]), silence)
+        key = "bank-train-0123456789ab"
+        place.submit(Job(verb="train", name="bank", key=key, base=".", runs=told["runs"], recipe=told["recipe"]), silence)
     else:
         delete(place.aws, place.ledger, find_doomed(place.aws, place.ledger, place.bucket), silence)
 
