@@ -18,8 +18,14 @@ CONF = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "65536",
 }
 
-LATE = ("ignore:unclosed <socket:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-"""py4j closes its sockets when it is collected."""
+LATE = (
+    "ignore:unclosed <socket:ResourceWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+    "ignore:distutils Version classes are deprecated:DeprecationWarning",
+    "ignore:The distutils package is deprecated:DeprecationWarning",
+    "ignore::FutureWarning:pyspark.*",
+)
+"""py4j closes its sockets when it is collected; Spark 3.5 compares versions with distutils, and was written before pandas 3."""
 
 
 @pytest.fixture(scope="session")
