@@ -13,6 +13,7 @@ from filon.events import Listen, silence
 
 if TYPE_CHECKING:
     from filon.engines.settings import SparkSettings
+    from filon.explain import Explained
     from filon.package import Bundle
     from filon.pages import Lang
     from filon.watch import Drift
@@ -24,6 +25,15 @@ class Watched:
 
     path: Path
     drift: Drift
+    plain: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """What `explain` left and found; `plain` is explain.json."""
+
+    path: Path
+    explained: Explained
     plain: Mapping[str, Any]
 
 
@@ -64,3 +74,35 @@ def watch(
     folder = Path(out) if out else Path(f"watch_{datetime.now(UTC):%Y%m%d_%H%M%S}")
     write_watch(folder, drift, lang)
     return Watched(path=folder, drift=drift, plain=drift_dict(drift))
+
+
+def explain(
+    bundle: str | Path | Bundle,
+    data: str,
+    *,
+    rows: int | None = None,
+    out: str | Path | None = None,
+    lang: Lang = "en",
+    engine: str = "embedded",
+    threads: int | None = None,
+    memory_mib: int | None = None,
+    spark: SparkSettings | None = None,
+    listen: Listen = silence,
+) -> Explanation:
+    """Why does the model answer so? Writes explain.html, explain.json and contributions.parquet.
+
+    Parameters
+    ----------
+    rows : of the sample that is explained; a thousand when left out, fewer for a large forest
+    out : folder of the page; `explain_<time>/` in the current folder when left out
+    """
+    from filon.explain import explain as look_into
+    from filon.explain import write_explained
+    from filon.explain.writing import explained_dict
+
+    opened = load(bundle)
+    with _scratch() as scratch, _engine(engine, scratch, threads, memory_mib, listen, spark) as computing:
+        explained, table = look_into(opened, data, computing, rows, listen)
+    folder = Path(out) if out else Path(f"explain_{datetime.now(UTC):%Y%m%d_%H%M%S}")
+    write_explained(folder, explained, table, lang)
+    return Explanation(path=folder, explained=explained, plain=explained_dict(explained))

@@ -160,9 +160,12 @@ def _edges(values: np.ndarray, span: tuple[float, float] | None) -> np.ndarray:
     inner = np.unique(known)
     if len(known):
         ends = np.array([min(ends[0], known[0]), max(ends[1], known[-1])], np.float32)
+    spikes = inner
     if len(inner) > FINE:
         inner = known[(np.arange(1, FINE) * len(known)) // FINE]
-    edges = np.unique(np.concatenate([ends, inner]))
+        spikes = inner[1:][inner[1:] == inner[:-1]]
+    # a cell ends right after such a value: 3.4 where training has only 3 and 4 is another value than 3
+    edges = np.unique(np.concatenate([ends, inner, np.nextafter(spikes, np.float32(np.inf))]))
     return edges if len(edges) > 1 else np.append(edges, np.nextafter(edges[-1], np.float32(np.inf)))
 
 

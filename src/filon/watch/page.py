@@ -211,7 +211,7 @@ def spread(edges: np.ndarray, counts: np.ndarray, reference: np.ndarray) -> tupl
     """
     total, ranked = counts.sum() or 1.0, np.cumsum(reference) / (reference.sum() or 1.0)
     low = float(edges[np.searchsorted(ranked, 0.01)])
-    high = float(edges[min(len(edges) - 1, np.searchsorted(ranked, 0.99) + 1)])
+    high = float(edges[min(len(edges) - 1, int(np.searchsorted(ranked, 0.99)) + 1)])
     if not high > low:
         low, high = float(edges[0]), float(edges[-1])
     even = np.linspace(low, high, BARS + 1)
