@@ -215,8 +215,8 @@ def _spread(session: Session, folds: SparkFolds, plan: FitPlan, slots: int, list
     fold = folds.fold(*plan.train)
     frame = first(fold.plain, fold.rows, plan.rows).withColumn("_valid", F.lit(False))
     if plan.valid:
-        watched = folds.fold("valid").plain.withColumn("_valid", F.lit(True))
-        frame = frame.unionByName(watched)
+        seen = folds.fold("valid").plain.withColumn("_valid", F.lit(True))
+        frame = frame.unionByName(seen)
     rows = min(plan.rows, fold.rows) if plan.rows else fold.rows
     peers = max(1, min(slots, math.ceil(rows / PEER_ROWS)))
     listen(Event(stage=stage, text=f"{rows:,} rows over {peers} tasks that fit together", fields={"peers": peers, "slots": slots}))
