@@ -1,0 +1,55 @@
+"""The dry run: every request as botocore's model of the service wants it, none sent."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from filon.errors import PlaceError
+from filon.events import Event
+from filon.places import open_place
+from filon.places.base import Job
+from filon.places.dry_run import PaperAws, check_request
+from filon.places.settings import PlacesSettings
+
+RECIPE = 'name = "bank"\n[data]\nsource = "s3://mine/data/bank.csv"\nlabel = "deposit"\n'
+
+
+@pytest.fixture
+def settings() -> PlacesSettings:
+    return PlacesSettings.model_validate(
+        {"emr": {"region": "us-east-1", "bucket": "s3://mine/filon", "subnet": "subnet-1", "task_count": 2}}
+    )
+
+
+def submitted(settings: PlacesSettings, tmp_path: Path) -> list[dict[str, Any]]:
+    heard: list[Event] = []
+    job = Job(verb="train", name="bank", key="bank-train-1", base=".", runs=str(tmp_path / "runs"), recipe=RECIPE)
+    open_place("dry-run", settings).submit(job, heard.append)
+    return [{"text": event.text, **event.fields} for event in heard if event.stage == "dry-run"]
+
+
+def test_every_creation_is_shown_with_its_whole_request(settings: PlacesSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nobody is there: whoever sends, fails
+    monkeypatch.setenv("FILON_HOME", str(tmp_path / "home"))
+    said = submitted(settings, tmp_path)
+    cluster = next(one["request"] for one in said if one["text"].startswith("emr:run_job_flow"))
+    assert [group["InstanceRole"] for group in cluster["Instances"]["InstanceGroups"]] == ["MASTER", "CORE", "TASK"]
+    assert cluster["Steps"][0]["HadoopJarStep"]["Args"][0] == "spark-submit"
+    recipe = next(one["request"] for one in said if "recipe.toml" in one["text"] and one["text"].startswith("s3:put_object"))
+    assert 'label = "deposit"' in recipe["Body"]["text"]
+    assert "none was sent" in said[-1]["text"]
+    assert not (tmp_path / "home").exists()
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_request_that_aws_would_refuse_is_refused_on_paper() -> None:
+    with pytest.raises(PlaceError) as refused:
+        check_request("emr", "run_job_flow", {"Name": "x", "Instances": {"InstanceCount": "two"}})
+    assert refused.value.code == "places.request-refused"
+    assert "InstanceCount" in refused.value.why
+
+
+def test_an_operation_that_does_not_exist_is_refused_on_paper() -> None:
+    with pytest.raises(PlaceError):
+        PaperAws(region="us-east-1").call("emr", "run_job_flows")
