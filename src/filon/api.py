@@ -150,7 +150,7 @@ def train(
     >>> run.bundle.predict(frame)  # doctest: +SKIP
     """
     from filon import pipeline, track
-    from filon.search.money import metered
+    from filon.search.spending import metered
 
     file = _recipe(recipe, sets)
     listen = metered(listen, file.recipe.search.budget)
