@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from filon.engines.base import Trial
 from filon.errors import RecipeError
-from filon.search.money import SEARCH_SHARE, meter
+from filon.search.spending import SEARCH_SHARE, meter
 from filon.search.settings import Budget
 
 

@@ -12,7 +12,7 @@ from filon.places.emr.settings import EmrSettings
 from filon.places.emr.shapes import HourPrice, Shape, candidates, hour_price, shape_of
 from filon.places.emr.sizing import in_memory_mib, instance
 from filon.places.emr.work import Table, Work
-from filon.search.money import BEFORE, RATE
+from filon.search.spending import BEFORE, RATE
 
 START_HOURS = 8 / 60
 """A new cluster before its first step: instances, bootstrap, Hadoop. Charged; EMR bills from the moment an instance runs."""
@@ -166,7 +166,7 @@ def dollars_an_hour(settings: EmrSettings, aws: Any = None) -> float:
 
 
 def meter_of(settings: EmrSettings, region: str, dollars: float | None) -> dict[str, str]:
-    """What a job is told of its price, as environment variables (see `search.money`); nothing when the recipe sets no sum.
+    """What a job is told of its price, as environment variables (see `search.spending`); nothing when the recipe sets no sum.
 
     Raises
     ------

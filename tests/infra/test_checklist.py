@@ -1,0 +1,366 @@
+"""The production checklist on a whole account: each seeded fault is caught before anything is sent, and good jobs raise nothing."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.infra.conftest import BUCKET, DATA, NAME, Good
+
+from filon.places.emr.checklist import blockers, run
+from filon.places.emr.client import Client
+from filon.places.emr.lines import Line
+from filon.places.emr.work import Table
+
+pytestmark = pytest.mark.server
+
+
+def look(good: Good) -> list[Line]:
+    return run(good.job, Client(good.job.settings.region, attempts=2))
+
+
+def codes(lines: list[Line]) -> set[str]:
+    return {one.code for one in lines if one.level != "ok"}
+
+
+# Good jobs: not one warning
+
+
+def _standing(good: Good) -> None:
+    good.start_cluster()
+    _wait_for_cluster(good)
+
+
+def _wait_for_cluster(good: Good) -> None:
+    import time
+
+    for _ in range(100):
+        if good.client("emr").describe_cluster(ClusterId=good.cluster)["Cluster"]["Status"]["State"] in ("WAITING", "RUNNING"):
+            return
+        time.sleep(0.1)
+
+
+def _spot(good: Good) -> None:
+    good.settings(task_count=1, core_count=3)
+
+
+def _cheap_cap(good: Good) -> None:
+    good.job = replace(good.job, dollars=5.0)
+
+
+def _several_sources(good: Good) -> None:
+    good.client("s3").put_object(Bucket=BUCKET, Key="mineria/data/more.csv", Body=b"a,b\n1,2\n")
+    good.job = replace(good.job, sources=(*good.job.sources, f"s3://{BUCKET}/mineria/data/more.csv"))
+
+
+def _account_default_subnet(good: Good) -> None:
+    good.settings(subnet="")
+
+
+def _closed_but_endpoint(good: Good) -> None:
+    ec2, vpc = good.client("ec2"), good.facts["vpc"]
+    ec2.create_vpc_endpoint(VpcId=vpc, ServiceName="com.amazonaws.us-east-1.s3", VpcEndpointType="Gateway")
+    good.settings(subnet=ec2.create_subnet(VpcId=vpc, CidrBlock="10.71.9.0/24")["Subnet"]["SubnetId"])
+
+
+GOOD: dict[str, Callable[[Good], None]] = {
+    "a cluster for the job": lambda good: None,
+    "a standing cluster": _standing,
+    "task nodes on spot": _spot,
+    "a cap above the price": _cheap_cap,
+    "several sources": _several_sources,
+    "the account's default subnet": _account_default_subnet,
+    "a closed subnet with S3's endpoint": _closed_but_endpoint,
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_good_job_raises_nothing(good: Good, name: str) -> None:
+    GOOD[name](good)
+    lines = look(good)
+    assert [one for one in lines if one.level != "ok"] == []
+    assert len(lines) >= 14
+    left = [one["Key"] for one in good.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="mineria/").get("Contents", [])]
+    assert not [key for key in left if "probe" in key], "the probe was deleted again"
+
+
+# Faults
+
+
+def _denied(action: str) -> Callable[[Good], None]:
+    def put(good: Good) -> None:
+        statement = {"Effect": "Deny", "Principal": "*", "Action": action, "Resource": f"arn:aws:s3:::{BUCKET}/*"}
+        good.client("s3").put_bucket_policy(Bucket=BUCKET, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+
+    return put
+
+
+def _settings(**changed: Any) -> Callable[[Good], None]:
+    return lambda good: good.settings(**changed)
+
+
+def _job(**changed: Any) -> Callable[[Good], None]:
+    def put(good: Good) -> None:
+        good.job = replace(good.job, **changed)
+
+    return put
+
+
+def _cluster(**changed: Any) -> Callable[[Good], None]:
+    def put(good: Good) -> None:
+        good.start_cluster(**changed)
+        _wait_for_cluster(good)
+
+    return put
+
+
+def _without(action: str, role: str = "nodes") -> Callable[[Good], None]:
+    """The role's policy without one action."""
+
+    def put(good: Good) -> None:
+        policy = json.loads(json.dumps(good.facts["policies"][role]))
+        for statement in policy["Statement"]:
+            statement["Action"] = [one for one in statement["Action"] if one != action] or ["s3:ListAllMyBuckets"]
+        good.policy(role, policy)
+
+    return put
+
+
+def _no_data_right(good: Good) -> None:
+    policy = json.loads(json.dumps(good.facts["policies"]["nodes"]))
+    policy["Statement"] = [one for one in policy["Statement"] if one["Sid"] != "ReadData"]
+    good.policy("nodes", policy)
+
+
+def _explicit_deny(good: Good) -> None:
+    policy = json.loads(json.dumps(good.facts["policies"]["nodes"]))
+    policy["Statement"].append({"Sid": "No", "Effect": "Deny", "Action": "s3:DeleteObject", "Resource": "*"})
+    good.policy("nodes", policy)
+
+
+def _trust(role: str, principal: str) -> Callable[[Good], None]:
+    document = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": {"Service": principal}, "Action": "sts:AssumeRole"}],
+    }
+    return lambda good: good.client("iam").update_assume_role_policy(RoleName=f"{NAME}-emr-{role}", PolicyDocument=json.dumps(document))
+
+
+def _empty_profile(good: Good) -> None:
+    good.client("iam").remove_role_from_instance_profile(InstanceProfileName=f"{NAME}-emr-nodes", RoleName=f"{NAME}-emr-nodes")
+
+
+def _public(good: Good) -> None:
+    good.client("s3").delete_public_access_block(Bucket=BUCKET)
+
+
+def _unversioned(good: Good) -> None:
+    good.client("s3").put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Suspended"})
+
+
+def _bucket_elsewhere(good: Good) -> None:
+    good.client("s3").create_bucket(Bucket="acme-eu", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    good.settings(bucket="s3://acme-eu/mineria")
+
+
+def _ended(good: Good) -> None:
+    good.start_cluster()
+    good.client("emr").terminate_job_flows(JobFlowIds=[good.cluster])
+
+
+def _busy(good: Good) -> None:
+    _standing(good)
+    step = {"Name": "x", "ActionOnFailure": "CONTINUE", "HadoopJarStep": {"Jar": "command-runner.jar", "Args": ["sleep", "20"]}}
+    good.client("emr").add_job_flow_steps(JobFlowId=good.cluster, Steps=[step, step])
+
+
+def _full_subnet(good: Good) -> None:
+    small = good.client("ec2").create_subnet(VpcId=good.facts["vpc"], CidrBlock="10.71.8.0/28")["Subnet"]["SubnetId"]
+    good.settings(subnet=small, core_count=20)
+
+
+def _closed_subnet(good: Good) -> None:
+    good.settings(subnet=good.client("ec2").create_subnet(VpcId=good.facts["vpc"], CidrBlock="10.71.7.0/24")["Subnet"]["SubnetId"])
+
+
+def _open_group(good: Good) -> None:
+    rule = {"IpProtocol": "tcp", "FromPort": 8888, "ToPort": 8888, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+    good.client("ec2").authorize_security_group_ingress(GroupId=good.groups[0], IpPermissions=[rule])
+    _standing(good)
+
+
+def _shut_group(good: Good) -> None:
+    _standing(good)
+    ec2 = good.client("ec2")
+    egress = ec2.describe_security_groups(GroupIds=[good.groups[1]])["SecurityGroups"][0]["IpPermissionsEgress"]
+    ec2.revoke_security_group_egress(GroupId=good.groups[1], IpPermissions=egress)
+
+
+def _quota(code: str, value: float, **changed: Any) -> Callable[[Good], None]:
+    def put(good: Good) -> None:
+        good.client("service-quotas").request_service_quota_increase(ServiceCode="ec2", QuotaCode=code, DesiredValue=value)
+        good.settings(**changed)
+
+    return put
+
+
+def _idle(policy: dict[str, int] | None) -> Callable[[Good], None]:
+    def put(good: Good) -> None:
+        _standing(good)
+        emr = good.client("emr")
+        emr.remove_auto_termination_policy(ClusterId=good.cluster)
+        if policy:
+            emr.put_auto_termination_policy(ClusterId=good.cluster, AutoTerminationPolicy=policy)
+
+    return put
+
+
+def _protected(good: Good) -> None:
+    _standing(good)
+    good.client("emr").set_termination_protection(JobFlowIds=[good.cluster], TerminationProtected=True)
+
+
+def _no_budget(good: Good) -> None:
+    good.client("budgets").delete_budget(AccountId="123456789012", BudgetName=f"{NAME}-emr")
+
+
+def _silent_budget(good: Good) -> None:
+    _no_budget(good)
+    good.client("budgets").create_budget(
+        AccountId="123456789012",
+        Budget={
+            "BudgetName": f"{NAME}-emr",
+            "BudgetType": "COST",
+            "TimeUnit": "MONTHLY",
+            "BudgetLimit": {"Amount": "1", "Unit": "USD"},
+        },
+    )
+
+
+def _archive(content: dict[str, str] | None) -> Callable[[Good], None]:
+    def put(good: Good) -> None:
+        path = good.account.folder / "environment.tar.gz"
+        if content is None:
+            path.write_bytes(b"not an archive")
+        else:
+            with tarfile.open(path, "w:gz") as archive:
+                text = json.dumps(content).encode()
+                entry = tarfile.TarInfo("lane.json")
+                entry.size = len(text)
+                archive.addfile(entry, io.BytesIO(text))
+        good.settings(archive=str(path))
+
+    return put
+
+
+def _empty_data(good: Good) -> None:
+    good.client("s3").put_object(Bucket=DATA, Key="bands/part-0.parquet", Body=b"")
+
+
+def _data_elsewhere(good: Good) -> None:
+    s3 = good.client("s3")
+    s3.create_bucket(Bucket="acme-far", CreateBucketConfiguration={"LocationConstraint": "sa-east-1"})
+    s3.put_object(Bucket="acme-far", Key="t.csv", Body=b"a\n1\n")
+    good.job = replace(good.job, sources=("s3://acme-far/t.csv",))
+
+
+HUGE = Table(rows=2_000_000_000, features=60, size_bytes=10**11, name="x.parquet")
+MIDDLING = Table(rows=150_000_000, features=20, size_bytes=10**10, name="x.parquet")
+
+FAULTS: dict[str, tuple[Callable[[Good], Any], str]] = {
+    "the region does not exist": (_settings(region="us-nowhere-1"), "checklist.region"),
+    "the recipe names no bucket": (_settings(bucket=""), "checklist.bucket-unnamed"),
+    "the bucket does not exist": (_settings(bucket="s3://nobody-has-this/x"), "places.bucket-missing"),
+    "the bucket is in another region": (_bucket_elsewhere, "checklist.bucket-region"),
+    "the bucket refuses writes": (_denied("s3:PutObject"), "checklist.bucket-rights"),
+    "the bucket refuses reads": (_denied("s3:GetObject"), "checklist.bucket-rights"),
+    "the bucket refuses deletes": (_denied("s3:DeleteObject"), "checklist.bucket-rights"),
+    "public access is not blocked": (_public, "checklist.bucket-settings"),
+    "no versions are kept": (_unversioned, "checklist.bucket-settings"),
+    "the cluster does not exist": (_settings(cluster_id="j-NOSUCHCLUSTER"), "checklist.cluster"),
+    "the cluster has ended": (_ended, "checklist.cluster"),
+    "other steps are before ours": (_busy, "checklist.cluster-busy"),
+    "the standing cluster's release is no lane": (_cluster(ReleaseLabel="emr-5.36.0"), "checklist.release"),
+    "the release asked for is no lane": (_settings(release="emr-7.99.0"), "checklist.release"),
+    "the service role is missing": (_settings(service_role="EMR_DefaultRole"), "checklist.role-missing"),
+    "the instance profile is missing": (_settings(instance_profile="EMR_EC2_DefaultRole"), "checklist.role-missing"),
+    "the instance profile holds no role": (_empty_profile, "checklist.role-missing"),
+    "EMR may not take the service role on": (_trust("service", "lambda.amazonaws.com"), "checklist.role-trust"),
+    "EC2 may not take the nodes' role on": (_trust("nodes", "lambda.amazonaws.com"), "checklist.role-trust"),
+    "nodes may not write": (_without("s3:PutObject"), "checklist.policy"),
+    "nodes may not list": (_without("s3:ListBucket"), "checklist.policy"),
+    "nodes may not read the data": (_no_data_right, "checklist.policy"),
+    "a denial stands against an allowance": (_explicit_deny, "checklist.policy"),
+    "EMR may not give nodes their role": (_without("iam:PassRole", "service"), "checklist.policy"),
+    "EMR may not end nodes": (_without("ec2:TerminateInstances", "service"), "checklist.policy"),
+    "an executor is larger than its node": (_settings(executor_memory_mib=40_000, executor_cores=4), "checklist.executor-too-large"),
+    "an executor has more cores than its node": (_settings(executor_cores=16), "checklist.executor-too-large"),
+    "the instance type does not exist": (_settings(core_type="q9.gigantic"), "places.instance-unknown"),
+    "the table is too large for the cluster": (_job(table=HUGE), "checklist.memory"),
+    "the table is too large for one executor": (_job(table=MIDDLING, strategy="tasks"), "checklist.memory"),
+    "a barrier with dynamic allocation": (
+        lambda good: (good.settings(dynamic_allocation="on"), _job(strategy="cluster")(good)),
+        "checklist.barrier",
+    ),
+    "a barrier on the spot market": (
+        lambda good: (good.settings(task_count=4), _job(strategy="cluster")(good)),
+        "checklist.barrier-spot",
+    ),
+    "the subnet does not exist": (_settings(subnet="subnet-00000000000000000"), "checklist.subnet"),
+    "the subnet is full": (_full_subnet, "checklist.subnet-full"),
+    "the subnet has no way to S3": (_closed_subnet, "checklist.subnet-closed"),
+    "the primary node is open to the internet": (_open_group, "checklist.group-open"),
+    "nodes may not go out": (_shut_group, "checklist.group-shut"),
+    "too few cores on demand": (_quota("L-1216C47A", 8), "checklist.quota"),
+    "too few cores on the spot market": (_quota("L-34B43A08", 8, task_count=4), "checklist.quota"),
+    "hardly enough cores": (_quota("L-1216C47A", 21), "checklist.quota-tight"),
+    "the cluster never ends": (_idle(None), "checklist.never-idle"),
+    "the cluster ends after days": (_idle({"IdleTimeout": 5 * 86400}), "checklist.never-idle"),
+    "termination protection": (_protected, "checklist.protected"),
+    "no logs": (_cluster(LogUri=""), "checklist.no-logs"),
+    "logs to a bucket that is not there": (_cluster(LogUri="s3://nobody-has-this/logs/"), "checklist.no-logs"),
+    "the cluster is not tagged": (_cluster(Tags=[]), "checklist.tag"),
+    "no budget": (_no_budget, "checklist.no-budget"),
+    "a budget without alerts": (_silent_budget, "checklist.budget-silent"),
+    "the environment is not there": (_settings(archive="/nowhere/environment.tar.gz"), "checklist.environment"),
+    "the environment is no archive": (_archive(None), "checklist.environment"),
+    "the environment is of another lane": (_archive({"lane": "emr-spark-8.0.0"}), "checklist.environment-lane"),
+    "the environment is not in S3": (_settings(archive=f"s3://{BUCKET}/mineria/env/emr-7.13.0.tar.gz"), "checklist.environment"),
+    "the data are on this machine": (_job(sources=("data/bands.csv",)), "checklist.data-local"),
+    "the data are not there": (_job(sources=(f"s3://{DATA}/bnads/*.parquet",)), "checklist.data-missing"),
+    "the data are empty": (_empty_data, "checklist.data-missing"),
+    "the data are in another region": (_data_elsewhere, "checklist.data-region"),
+    "the data's bucket does not exist": (_job(sources=("s3://nobody-has-this/t.csv",)), "places.bucket-missing"),
+    "dearer than the cap": (_job(dollars=1.0), "checklist.price"),
+    "dear, and without a cap": (_job(expected=(80.0, 20.0)), "checklist.price-uncapped"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_seeded_fault_is_caught_before_the_job_is_sent(good: Good, name: str) -> None:
+    put, code = FAULTS[name]
+    put(good)
+    lines = look(good)
+    assert code in codes(lines), [one for one in lines if one.level != "ok"]
+    caught = [one for one in lines if one.code == code]
+    assert all(one.fix for one in caught), "each line says what to do"
+
+
+def test_the_corpus_has_the_thirty_faults_that_were_asked_for() -> None:
+    assert len(FAULTS) >= 30
+
+
+def test_without_credentials_nothing_else_is_asked(good: Good, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    lines = look(good)
+    assert [one.code for one in blockers(lines)] == ["places.no-credentials"]
+    assert len(lines) == 1
