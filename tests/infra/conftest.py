@@ -17,6 +17,10 @@ from filon.places.emr.work import Table
 NAME, BUCKET, DATA, REGION = "mineria", "acme-filon", "acme-raw", "us-east-1"
 
 
+CLIENTS: dict[tuple[str, str], Any] = {}
+"""By endpoint and service: to make one costs more than all that is asked of it here."""
+
+
 @dataclass
 class Good:
     """The account and the job on it; a fault changes either."""
@@ -29,7 +33,7 @@ class Good:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
-        return self.account.client(service)
+        return client_of(self.account, service)
 
     def settings(self, **changed: Any) -> None:
         """Change the recipe's table."""
@@ -65,10 +69,18 @@ class Good:
         return self.cluster
 
 
+def client_of(account: Account, service: str) -> Any:
+    """A client of the tests' own, made once."""
+    key = (account.endpoint, service)
+    if key not in CLIENTS:
+        CLIENTS[key] = account.client(service)
+    return CLIENTS[key]
+
+
 @pytest.fixture
 def good(aws: Account) -> Good:  # noqa: F811 - the fixture
     """Everything as it should be, without a standing cluster."""
-    s3, iam, ec2 = aws.client("s3"), aws.client("iam"), aws.client("ec2")
+    s3, iam, ec2 = (client_of(aws, name) for name in ("s3", "iam", "ec2"))
     for name in (BUCKET, DATA):
         s3.create_bucket(Bucket=name)
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
@@ -83,7 +95,7 @@ def good(aws: Account) -> Good:  # noqa: F811 - the fixture
     iam.create_instance_profile(InstanceProfileName=f"{NAME}-emr-nodes")
     iam.add_role_to_instance_profile(InstanceProfileName=f"{NAME}-emr-nodes", RoleName=f"{NAME}-emr-nodes")
     vpc, subnet, groups = _network(ec2)
-    aws.client("budgets").create_budget(
+    client_of(aws, "budgets").create_budget(
         AccountId="123456789012",
         Budget={
             "BudgetName": f"{NAME}-emr",

@@ -21,8 +21,14 @@ from filon.places.emr.work import Table
 pytestmark = pytest.mark.server
 
 
+ASKERS: dict[tuple[str, str], Client] = {}
+
+
 def look(good: Good) -> list[Line]:
-    return run(good.job, Client(good.job.settings.region, attempts=2))
+    key = (good.account.endpoint, good.job.settings.region)
+    if key not in ASKERS:
+        ASKERS[key] = Client(good.job.settings.region, attempts=2)
+    return run(good.job, ASKERS[key])
 
 
 def codes(lines: list[Line]) -> set[str]:
@@ -361,6 +367,6 @@ def test_without_credentials_nothing_else_is_asked(good: Good, monkeypatch: pyte
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    lines = look(good)
+    lines = run(good.job, Client(good.job.settings.region, attempts=2))
     assert [one.code for one in blockers(lines)] == ["places.no-credentials"]
     assert len(lines) == 1

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from filon.engines.base import Trial
 from filon.errors import RecipeError
-from filon.search.spending import SEARCH_SHARE, meter
 from filon.search.settings import Budget
+from filon.search.spending import SEARCH_SHARE, meter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

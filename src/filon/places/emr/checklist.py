@@ -26,7 +26,7 @@ def run(job: Job, aws: Aws, listen: Listen = silence) -> list[Line]:
 
     Returns
     -------
-    lines in the order in which one would look; only the credentials are a condition of the rest
+    lines in the order in which one would look; only credentials and region are a condition of the rest
     """
     look = Look(job=job, aws=aws)
     found: list[Line] = []
@@ -37,8 +37,8 @@ def run(job: Job, aws: Aws, listen: Listen = silence) -> list[Line]:
             found += check(look)
         except FilonError as exc:
             found.append(failed(name, exc))
-        if check is credentials and found[-1].level == "blocker":
-            break
+        if check in (credentials, region) and found[-1].level == "blocker":
+            break  # nothing else can be asked
     return found
 
 

@@ -98,10 +98,11 @@ class translated:  # noqa: N801 - reads as a verb at `with`
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: Any) -> None:
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
 
         if isinstance(exc, ClientError):
             raise refused(exc.response, self.service, self.operation, self.words) from exc
-        if isinstance(exc, BotoCoreError):
+        if isinstance(exc, BotoCoreError | ResponseParserError):  # a proxy's page instead of an answer is one too
             raise unsent(exc, self.service, self.operation) from exc
 
 
