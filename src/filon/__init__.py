@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from filon.after import explain as explain
+    from filon.after import watch as watch
     from filon.api import check as check
     from filon.api import evaluate as evaluate
     from filon.api import load as load
@@ -31,6 +33,7 @@ __all__ = [
     "check",
     "compare",
     "evaluate",
+    "explain",
     "export",
     "load",
     "predict",
@@ -38,10 +41,18 @@ __all__ = [
     "rollback",
     "submit",
     "train",
+    "watch",
 ]
 
-LATER = {"compare", "export", "promote", "rollback"}
-"""Of a model's life after training: `filon.lifecycle` has them."""
+LATER = {
+    "compare": "filon.lifecycle",
+    "explain": "filon.after",
+    "export": "filon.lifecycle",
+    "promote": "filon.lifecycle",
+    "rollback": "filon.lifecycle",
+    "watch": "filon.after",
+}
+"""Of a model's life after training: the modules that have them."""
 
 
 def __getattr__(name: str) -> object:
@@ -51,12 +62,12 @@ def __getattr__(name: str) -> object:
     if name == "FilonError":
         return importlib.import_module("filon.errors").FilonError
     if name in __all__:
-        return getattr(importlib.import_module("filon.lifecycle" if name in LATER else "filon.api"), name)
+        return getattr(importlib.import_module(LATER.get(name, "filon.api")), name)
     raise AttributeError(f"module 'filon' has no attribute {name!r}")
 
 
 class _Package(ModuleType):
-    """Keeps `filon.check` and `filon.evaluate` functions: two rooms have their names, and Python sets an imported room on its package."""
+    """Keeps `filon.check`, `filon.watch` and others functions: rooms have their names, and Python sets an imported room on its package."""
 
     def __setattr__(self, name: str, value: object) -> None:
         if not (isinstance(value, ModuleType) and name in __all__):

@@ -70,7 +70,7 @@ class EmbeddedEngine:
         if source.format == "capture":
             from filon.engines.embedded.captured import CapturedTable
 
-            return CapturedTable(source, self.folder, self.threads, self.listen)
+            return CapturedTable(source, self.threads, self.listen)
         from filon.engines.embedded.reader import open_table
 
         # Streaming needs little (but more than the gibibyte that DuckDB takes for one gzipped CSV): the rest of the memory is the trainer's

@@ -20,7 +20,7 @@ from filon.events import Event, Listen
 class CapturedTable:
     """Rows of captured requests, typed; nothing is read until rows are asked for. `unread` counts requests that could not be read."""
 
-    def __init__(self, source: Source, _scratch: Path, threads: int, listen: Listen) -> None:
+    def __init__(self, source: Source, threads: int, listen: Listen) -> None:
         self.source, self.threads, self._listen = source, threads, listen
         self.unread = 0
         self._plain: tuple[Column, ...] = tuple(

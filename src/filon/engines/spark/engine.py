@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from filon.engines.spark.listener import Inputs, inputs_of, step
 from filon.events import Listen, silence
@@ -49,6 +49,10 @@ class SparkEngine:
     def read(self, source: Source) -> SparkTable:
         """A lazy handle on the source's rows."""
         from filon.engines.spark.reader import open_table
+        if source.format == "capture":
+            from filon.engines.spark.captured import SparkCapture
+
+            return cast("SparkTable", SparkCapture(self.session, source))
 
         return open_table(self.session, source, self.listen)
 
