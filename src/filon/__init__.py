@@ -41,6 +41,7 @@ __all__ = [
     "rollback",
     "submit",
     "train",
+    "udf",
     "watch",
 ]
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from filon.check.cost import Cost
     from filon.check.records import Checked
     from filon.engines.base import Engine, Written
+    from filon.engines.spark.streaming import Streamed
     from filon.package import Bundle
     from filon.package.foreign import Foreign
     from filon.pages import Lang
@@ -270,6 +271,60 @@ def predict(
         return scoring.predict(opened, data, out, tuple(keep), beside, computing, listen)
 
 
+def predict_stream(
+    bundle: str | Path | Bundle,
+    data: str,
+    out: str,
+    *,
+    checkpoint: str,
+    keep: Sequence[str] = (),
+    rejects: str | None = None,
+    available_now: bool = False,
+    threads: int | None = None,
+    memory_mib: int | None = None,
+    spark: SparkSettings | None = None,
+    listen: Listen = silence,
+) -> Streamed:
+    """Score Parquet files as they arrive in a folder, each exactly once, until SIGTERM or Ctrl-C (on Spark).
+
+    Parameters
+    ----------
+    data : folder or glob, s3:// too; writers put whole files there (write beside, then rename). Or kafka://servers/topic, of JSON
+    out : folder; the rows of each batch are in a folder `batch=N` of it
+    checkpoint : folder of the stream's notes, its own for ever
+    available_now : score what is there, then end
+    """
+    from filon import scoring
+
+    opened, beside = load(bundle), rejects or ""
+    with _scratch() as scratch, _engine("spark", scratch, threads, memory_mib, listen, spark) as computing:
+        return scoring.predict_stream(opened, data, out, checkpoint, tuple(keep), beside, available_now, computing)
+
+
+def udf(bundle: str | Path | Bundle, *, name: str = "", spark: Any = None) -> Any:
+    """A pandas UDF of Spark that scores a struct of the bundle's columns.
+
+    Parameters
+    ----------
+    name : registers it for SQL under that name, in the active session or the one given as `spark`
+
+    Returns
+    -------
+    a function of one struct: of two classes the probability of the second (float), of more the probability of each (array of float)
+
+    Examples
+    --------
+    >>> score = filon.udf("runs/bank/.../bundle", name="deposit")  # doctest: +SKIP
+    >>> frame.withColumn("p", score(struct("*")))  # doctest: +SKIP
+    >>> spark.sql("SELECT deposit(struct(*)) AS p FROM customers")  # doctest: +SKIP
+    """
+    from filon.engines import spark_udf
+    from filon.package.structs import FrameScorer
+
+    opened = load(bundle)
+    return spark_udf(FrameScorer(opened), len(opened.classes), name=name, spark=spark)
+
+
 def load(bundle: str | Path | Bundle) -> Bundle:
     """Open a sealed bundle: hashes are checked, no code of it runs."""
     from filon.package import Bundle, open_bundle
@@ -444,4 +499,20 @@ def _told(exc: BaseException) -> dict[str, str]:
     return {"code": str(code), "what": str(getattr(exc, "what", exc))[:500]}
 
 
-__all__ = ["Evaluation", "Event", "Looked", "Made", "Run", "check", "evaluate", "init", "load", "predict", "run_rows", "submit", "train"]
+__all__ = [
+    "Evaluation",
+    "Event",
+    "Looked",
+    "Made",
+    "Run",
+    "check",
+    "evaluate",
+    "init",
+    "load",
+    "predict",
+    "predict_stream",
+    "run_rows",
+    "submit",
+    "train",
+    "udf",
+]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pyarrow as pa
 
+from filon.engines import open_stream
 from filon.engines.base import Engine, Sink, Source, Written
 from filon.errors import DataError, RecipeError, some
 from filon.evaluate import (
@@ -25,7 +26,7 @@ from filon.evaluate import (
     write_report,
 )
 from filon.evaluate import importances as importances_by_feature
-from filon.events import Event, Listen
+from filon.events import Event, Listen, silence
 from filon.files import write_atomic
 from filon.read import read_like
 from filon.read.reading import look
@@ -35,6 +36,7 @@ from filon.runs import to_plain
 from filon.versions import versions
 
 if TYPE_CHECKING:
+    from filon.engines.spark.streaming import Streamed
     from filon.package import Bundle
     from filon.package.foreign import Foreign
     from filon.pages import Lang
@@ -54,8 +56,7 @@ def predict(bundle: Bundle, data: str, out: str, keep: tuple[str, ...], rejects:
     listen(Event(stage="score", text=f"{bundle.name} {bundle.version} over {source.origin}"))
     scored = engine.score(engine.read(source), bundle.ensemble, bundle.encoding, bundle.threshold)
     beside = rejects or _rejects_beside(out)
-    keys = tuple(column.name for column in bundle.columns if column.role == "key")
-    return engine.write(scored, Sink(path=out, format=_format(out), keep=_kept(keys, source, keep), rejects=beside))
+    return engine.write(scored, Sink(path=out, format=_format(out), keep=_kept(_keys(bundle), source, keep), rejects=beside))
 
 
 def predict_foreign(
@@ -78,6 +79,36 @@ def predict_foreign(
     listen(Event(stage="score", text=f"{model.name} {model.version} over {source.origin}: {len(bound.features)} features"))
     scored = engine.score(engine.read(source), bound, encoding)
     return engine.write(scored, Sink(path=out, format=_format(out), keep=_kept((), source, keep), rejects=rejects or _rejects_beside(out)))
+
+
+def predict_stream(
+    bundle: Bundle, data: str, out: str, checkpoint: str, keep: tuple[str, ...], rejects: str, once: bool, engine: Engine
+) -> Streamed:
+    """Score files as they arrive, each exactly once: the rows of a batch go to the folder `out/batch=N`, committed by one rename.
+
+    Raises
+    ------
+    RecipeError : `predict.stream-checkpoint`, `predict.stream-option`, `predict.keep-unknown`
+    """
+    beside = (rejects or f"{out.rstrip('/')}.rejected").rstrip("/")
+    identity = {"bundle": bundle.version, "data": _from_here(data), "out": _from_here(out)}
+
+    def score(files: tuple[str, ...], number: int) -> Written:
+        try:
+            source = _source(bundle, files, silence)
+        except DataError as exc:
+            if exc.code not in ("read.no-rows", "read.empty"):
+                raise
+            return Written(rows=0, scored=0, rejected=0)
+        scored = engine.score(engine.read(source), bundle.ensemble, bundle.encoding, bundle.threshold)
+        wanted = _kept(_keys(bundle), source, keep)
+        return engine.write(scored, Sink(path=f"{out}/batch={number}", format="parquet", keep=wanted, rejects=f"{beside}/batch={number}"))
+
+    return open_stream(engine, score, data=data, checkpoint=checkpoint, identity=identity, columns=bundle.inputs, once=once)
+
+
+def _from_here(path: str) -> str:
+    return path if "://" in path else str(Path(path).absolute())
 
 
 def evaluate(
@@ -134,7 +165,11 @@ def _encoded(bundle: Bundle, rows: pa.Table) -> pa.Table:
     return pa.table({name: np.ascontiguousarray(matrix[:, place]) for place, name in enumerate(bundle.encoding.names)})
 
 
-def _source(bundle: Bundle, data: str, listen: Listen) -> Source:
+def _keys(bundle: Bundle) -> tuple[str, ...]:
+    return tuple(column.name for column in bundle.columns if column.role == "key")
+
+
+def _source(bundle: Bundle, data: str | tuple[str, ...], listen: Listen) -> Source:
     how = bundle.record.get("run", {}).get("read", {})
     settings = DataSettings.model_validate({"source": data, "label": bundle.label, **how})
     return read_like(bundle.columns, settings, Path.cwd(), listen)

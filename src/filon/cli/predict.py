@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from filon.cli.options import engine_options, shared, spark_options, spark_settings
+from filon.errors import RecipeError
 
 if TYPE_CHECKING:
     from filon.cli.terminal import Terminal
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 @click.option("--keep", multiple=True, metavar="COLUMN", help="Columns carried along (default: the recipe's key; '*' for all).")
 @click.option("--drop", multiple=True, metavar="COLUMN", help="Columns that are no features, for a model that knows no names.")
 @click.option("--rejects", default=None, help="Where rows that cannot be scored go, with their reason (default: beside --out).")
+@click.option("--stream", is_flag=True, help="Score Parquet files as they arrive in the folder --data, into the folder --out.")
+@click.option("--checkpoint", default=None, help="With --stream: the folder of its notes, by which each file is scored once.")
+@click.option("--available-now", is_flag=True, help="With --stream: score what is there, then end.")
 @click.option("--trust", is_flag=True, help="Open also a model that runs code when it is opened (joblib, pickles).")
 @engine_options
 @spark_options
@@ -29,6 +33,9 @@ def command(
     keep: tuple[str, ...],
     drop: tuple[str, ...],
     rejects: str | None,
+    stream: bool,
+    checkpoint: str | None,
+    available_now: bool,
     trust: bool,
     engine: str,
     threads: int | None,
@@ -46,11 +53,33 @@ def command(
     Example:
       filon predict runs/bank/20260101_120000-ab12cd34/bundle --data new.csv --out scored.parquet --keep customer_id
       filon predict wine.skops --data wine.csv --drop class --out scored.parquet --engine spark
+      filon predict runs/.../bundle --stream --engine spark --data arriving --out scored --checkpoint notes
     """
-    from filon.api import predict
+    from filon.api import predict, predict_stream
     from filon.cli.terminal import Terminal
 
     terminal = Terminal(as_json)
+    spark = spark_settings(master, spark_conf)
+    if stream or available_now or checkpoint:
+        if not (stream and checkpoint and engine == "spark" and not (drop or trust)):
+            raise _stream_option(stream, checkpoint, engine)
+        done = predict_stream(
+            bundle,
+            data,
+            out,
+            checkpoint=checkpoint,
+            keep=keep,
+            rejects=rejects,
+            available_now=available_now,
+            threads=threads,
+            memory_mib=memory_mib,
+            spark=spark,
+            listen=terminal,
+        )
+        said = f"{done.batches:,} batches: {done.rows:,} rows in = {done.scored:,} scored + {done.rejected:,} rejected -> {out}"
+        terminal.say(said, bold=True)
+        terminal.result({"out": out, "batches": done.batches, "rows": done.rows, "scored": done.scored, "rejected": done.rejected})
+        return
     written = predict(
         bundle,
         data,
@@ -62,10 +91,19 @@ def command(
         engine=engine,
         threads=threads,
         memory_mib=memory_mib,
-        spark=spark_settings(master, spark_conf),
+        spark=spark,
         listen=terminal,
     )
     _say(terminal, written, out)
+
+
+def _stream_option(stream: bool, checkpoint: str | None, engine: str) -> RecipeError:
+    lacking = "--stream" if not stream else "--checkpoint FOLDER" if not checkpoint else "--engine spark" if engine != "spark" else ""
+    what = f"a stream needs {lacking}" if lacking else "a stream takes a bundle alone: no --drop, no --trust"
+    why = "--stream, --engine spark and --checkpoint go together; --available-now goes with them"
+    return RecipeError(
+        "predict.stream-option", what, why, "filon predict BUNDLE --stream --engine spark --data IN --out OUT --checkpoint NOTES"
+    )
 
 
 def _say(terminal: "Terminal", written: "Written", out: str) -> None:

@@ -11,7 +11,11 @@ from filon.errors import RecipeError
 from filon.events import Listen, silence
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+
+    from filon.engines.base import Written
+    from filon.engines.spark.streaming import Streamed
 
 
 ENGINES = ("embedded", "spark")
@@ -63,3 +67,42 @@ def open_deriver(columns: Sequence[Column]) -> "Callable[[pa.RecordBatch], pa.Re
     from filon.engines.embedded.deriver import Deriver
 
     return Deriver(columns)
+
+
+def open_stream(
+    engine: Engine,
+    score: "Callable[[tuple[str, ...], int], Written]",
+    *,
+    data: str,
+    checkpoint: str,
+    identity: dict[str, str],
+    columns: Sequence[Column],
+    once: bool,
+) -> "Streamed":
+    """Score what keeps arriving (see `engines.spark.streaming`); only the engine "spark" can.
+
+    Raises
+    ------
+    RecipeError : `predict.stream-option`, `predict.stream-checkpoint`
+    """
+    from filon.engines.spark import SparkEngine
+    from filon.engines.spark.streaming import Stream
+
+    computing: object = engine
+    if not isinstance(computing, SparkEngine):
+        raise RecipeError("predict.stream-option", "only Spark scores a stream", f"the engine is {engine.name}", "--stream --engine spark")
+    what = Stream(data=data, checkpoint=checkpoint, identity=identity, columns=tuple(columns), once=once)
+    return computing.stream(what, score)
+
+
+def spark_udf(answer: "Callable[[object], np.ndarray]", classes: int, *, name: str = "", spark: object = None) -> object:
+    """A pandas UDF of Spark over structs (see `engines.spark.udf`), registered for SQL where a name is given.
+
+    Parameters
+    ----------
+    answer : probability by class of the rows of a pandas DataFrame, (rows, classes) float32; pickled to the workers
+    spark : the session to register with; the active one when left out
+    """
+    from filon.engines.spark.udf import udf
+
+    return udf(answer, classes, name=name, spark=spark)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from filon.engines.spark.folds import SparkFolds
     from filon.engines.spark.reader import SparkTable
     from filon.engines.spark.scoring import SparkScored
+    from filon.engines.spark.streaming import Batch, Stream, Streamed
     from filon.engines.survey import Survey, SurveyPlan
     from filon.engines.tally import Tally
     from filon.rows.encode import Encoding
@@ -48,11 +49,11 @@ class SparkEngine:
 
     def read(self, source: Source) -> SparkTable:
         """A lazy handle on the source's rows."""
-        from filon.engines.spark.reader import open_table
         if source.format == "capture":
             from filon.engines.spark.captured import SparkCapture
 
             return cast("SparkTable", SparkCapture(self.session, source))
+        from filon.engines.spark.reader import open_table
 
         return open_table(self.session, source, self.listen)
 
@@ -103,6 +104,12 @@ class SparkEngine:
 
         with step(self.session, "write"):
             return write(scored, sink, self.listen)
+
+    def stream(self, what: Stream, score: Batch) -> Streamed:
+        """Score what keeps arriving, batch by batch, until somebody says stop."""
+        from filon.engines.spark.streaming import stream
+
+        return stream(self.session, what, score, self.listen)
 
     def sample(self, rows: Any, most: int, per_class: int = 0) -> pa.Table:
         """Rows with the lowest hashes."""

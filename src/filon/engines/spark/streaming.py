@@ -1,0 +1,230 @@
+"""Files that keep arriving, scored batch by batch, each exactly once.
+
+Spark's Structured Streaming finds the files and remembers in its checkpoint which were in which batch; the rows of a batch go the way of
+every other table. A batch that is done twice (the process was killed before the checkpoint heard of it) replaces its own output.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filon.engines import s3
+from filon.engines.base import Column, Written
+from filon.engines.spark.session import Session
+from filon.errors import FilonError, RecipeError, SetupError
+from filon.events import Event, Listen
+
+FILES_A_BATCH = 1000
+EVERY_S = 5
+"""Seconds between two looks for new files."""
+
+NOTE = "filon.json"
+PATIENCE_S = 60.0
+"""How long a batch under way may take to end, once somebody asks the stream to stop; it would be done again, were it cut off."""
+
+KAFKA = "kafka://"
+ANY_SCHEMA = "path string, modificationTime timestamp, length bigint, content binary"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """What is scored: new files of `data` (a folder or glob of Parquet, or kafka://servers/topic), with notes kept in `checkpoint`.
+
+    identity : what makes this stream itself: the bundle, the data and the output
+    columns : the bundle's source columns, from which a topic's JSON is read
+    once : what is there is scored, then the stream ends
+    """
+
+    data: str
+    checkpoint: str
+    identity: dict[str, str]
+    columns: tuple[Column, ...]
+    once: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streamed:
+    """What a stream has done since it began: rows = scored + rejected."""
+
+    batches: int
+    rows: int
+    scored: int
+    rejected: int
+
+
+Batch = Callable[[tuple[str, ...], int], Written]
+"""Scores some files as the batch of a number; done twice, it leaves the same as done once."""
+
+
+def stream(session: Session, what: Stream, score: Batch, listen: Listen) -> Streamed:
+    """Score until somebody says stop (SIGTERM, Ctrl-C), or until what is there is done.
+
+    Raises
+    ------
+    RecipeError : `predict.stream-checkpoint`
+    SetupError : `predict.stream-kafka`
+    """
+    claim(what.checkpoint, what.identity)
+    done: list[Written] = []
+    errors: list[BaseException] = []
+
+    def each(frame: Any, number: int) -> None:
+        try:
+            files = _files(session, what, frame)
+            if files:
+                done.append(score(files, number))
+                last = done[-1]
+                text = f"batch {number}: {len(files):,} file{'s' * (len(files) > 1)}, {last.rows:,} rows, {last.rejected:,} rejected"
+                listen(Event(stage="score", text=text, fields={"batch": number, "rows": last.rows, "rejected": last.rejected}))
+        except BaseException as exc:
+            errors.append(exc)
+            raise
+
+    with stopped_by_signals() as stop:
+        writer = _frame(session, what).writeStream.foreachBatch(each).option("checkpointLocation", _spark_path(what.checkpoint))
+        query = (writer.trigger(availableNow=True) if what.once else writer.trigger(processingTime=f"{EVERY_S} seconds")).start()
+        listen(Event(stage="score", text=f"waiting for files in {what.data}"))
+        _until_ended(query, stop)
+    if errors:
+        raise errors[0]
+    failed = query.exception()
+    if failed is not None and not stop.is_set():
+        with session.in_our_words(what.data):
+            raise failed
+    counts = {name: sum(getattr(one, name) for one in done) for name in ("rows", "scored", "rejected")}
+    return Streamed(batches=len(done), **counts)
+
+
+def _until_ended(query: Any, stop: threading.Event) -> None:
+    """Wait; when asked to stop, let the batch under way end."""
+    while query.isActive and not stop.wait(0.2):
+        pass
+    asked = time.monotonic()
+    while query.isActive and query.status["isTriggerActive"] and time.monotonic() < asked + PATIENCE_S:
+        time.sleep(0.1)
+    query.stop()
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[threading.Event]:
+    """An event that SIGTERM and Ctrl-C set (outside the main thread, where no signal is heard, nothing sets it)."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def claim(checkpoint: str, identity: dict[str, str]) -> None:
+    """Note in the checkpoint whose it is; refuse one of another stream.
+
+    Raises
+    ------
+    RecipeError : `predict.stream-checkpoint`
+    """
+    noted, empty = _noted(checkpoint)
+    if noted is None and not empty:
+        raise _of_another(checkpoint, "it holds notes, but not of a stream of Filon")
+    if noted is not None and noted != identity:
+        differs = [f'{name} was "{noted.get(name, "")}", is "{value}"' for name, value in identity.items() if noted.get(name) != value]
+        raise _of_another(checkpoint, "; ".join(differs))
+    if noted is None:
+        text = json.dumps(identity, ensure_ascii=False).encode()
+        if s3.is_remote(checkpoint):
+            store = s3.filesystem()
+            with s3.ask(lambda: store.open_output_stream(f"{s3.key_of(checkpoint)}/{NOTE}"), checkpoint) as out:
+                out.write(text)
+            return
+        Path(checkpoint).mkdir(parents=True, exist_ok=True)
+        (Path(checkpoint) / NOTE).write_bytes(text)
+
+
+def _noted(checkpoint: str) -> tuple[dict[str, str] | None, bool]:
+    """Whose a checkpoint is (None: nobody's), and whether it is empty."""
+    from pyarrow import fs
+
+    store, root = (s3.filesystem(), s3.key_of(checkpoint)) if s3.is_remote(checkpoint) else (fs.LocalFileSystem(), checkpoint)
+    info = store.get_file_info(fs.FileSelector(root, recursive=False, allow_not_found=True))
+    if not any(one.base_name == NOTE for one in info):
+        return None, not info
+    with store.open_input_stream(f"{root}/{NOTE}") as content:
+        noted: dict[str, str] = json.loads(content.read())
+    return noted, False
+
+
+def _of_another(checkpoint: str, why: str) -> RecipeError:
+    what = f"the checkpoint {checkpoint} belongs to another stream"
+    return RecipeError(
+        "predict.stream-checkpoint", what, why, "name a new folder with --checkpoint, or go on with the stream it belongs to"
+    )
+
+
+def _frame(session: Session, what: Stream) -> Any:
+    """A streaming DataFrame: one row a file, or (Kafka) one a message."""
+    if what.data.startswith(KAFKA):
+        return _kafka(session, what.data)
+    reader = session.spark.readStream.format("binaryFile").schema(ANY_SCHEMA).option("maxFilesPerTrigger", FILES_A_BATCH)
+    folder = Path(what.data)
+    if not s3.is_remote(what.data) and not any(sign in what.data for sign in "*?["):
+        folder.mkdir(parents=True, exist_ok=True)  # Spark watches only what is there
+    return reader.option("pathGlobFilter", "*.parquet").load(_spark_path(what.data)).select("path")
+
+
+def _kafka(session: Session, data: str) -> Any:
+    servers, _, topic = data.removeprefix(KAFKA).partition("/")
+    try:
+        reader = session.spark.readStream.format("kafka").option("kafka.bootstrap.servers", servers)
+        return reader.option("subscribe", topic).option("startingOffsets", "earliest").load().selectExpr("CAST(value AS STRING) AS value")
+    except FilonError:
+        raise
+    except Exception as exc:
+        if "kafka" not in str(exc).lower():
+            raise
+        raise SetupError(
+            "predict.stream-kafka",
+            "Spark has no connector for Kafka",
+            " ".join(str(exc).split())[:200],
+            f"--spark-conf spark.jars.packages=org.apache.spark:spark-sql-kafka-0-10_2.13:{session.spark.version}",
+        ) from exc
+
+
+def _files(session: Session, what: Stream, frame: Any) -> tuple[str, ...]:
+    """The files of a batch; a topic's messages become files of the work folder first."""
+    if what.data.startswith(KAFKA):
+        rows = parsed(frame, what.columns)
+        place = session.keep(rows, "kafka", origin=what.data)
+        return () if session.kept(place).isEmpty() else (place.removeprefix("file://"),)
+    return tuple(sorted(_local(row["path"]) for row in frame.collect()))
+
+
+def parsed(frame: Any, columns: tuple[Column, ...]) -> Any:
+    """Messages (column `value`, JSON) as rows of the bundle's columns; what a message lacks is missing."""
+    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql.types import BooleanType, DoubleType, StringType, StructField, StructType
+
+    kinds = {"number": DoubleType(), "boolean": BooleanType()}
+    plain = [column for column in columns if not column.sql]
+    schema = StructType([StructField(column.name, kinds.get(column.kind, StringType())) for column in plain])
+    return frame.select(F.from_json("value", schema).alias("row")).select("row.*")
+
+
+def _spark_path(path: str) -> str:
+    """A path as Spark is told it: S3 by S3A, the rest on this machine's disk."""
+    return path.replace("s3://", "s3a://", 1) if s3.is_remote(path) else f"file://{Path(path).absolute()}"
+
+
+def _local(uri: str) -> str:
+    return uri.replace("s3a://", "s3://", 1) if uri.startswith("s3a://") else uri.removeprefix("file://").removeprefix("file:")

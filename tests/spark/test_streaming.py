@@ -1,0 +1,149 @@
+"""Files that arrive are scored once each, whatever happens in between."""
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tests.unit.package.conftest import rows, seal
+
+from filon.api import predict_stream
+from filon.engines.spark import streaming
+from filon.errors import RecipeError, SetupError
+from filon.package import Bundle
+
+pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
+
+
+@pytest.fixture(scope="module")
+def bundle(spark_session: Any, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return seal(tmp_path_factory.mktemp("bundle"), "xgboost", derived=True)
+
+
+class Arrivals:
+    """A folder that files arrive in, and its stream."""
+
+    def __init__(self, bundle: Bundle, folder: Path) -> None:
+        self.bundle, self.folder, self.sent = bundle, folder, pa.table({})
+
+    def send(self, name: str, table: pa.Table) -> None:
+        (self.folder / "in").mkdir(exist_ok=True)
+        pq.write_table(table, self.folder / f".{name}")
+        (self.folder / f".{name}").rename(self.folder / "in" / f"{name}.parquet")
+
+    def stream(self, **options: Any) -> streaming.Streamed:
+        given = {"available_now": True, "checkpoint": str(self.folder / "notes"), "keep": ["customer"], **options}
+        return predict_stream(self.bundle, str(self.folder / "in"), str(self.folder / "out"), **given)
+
+    def scored(self) -> pd.DataFrame:
+        return pq.read_table(self.folder / "out").to_pandas()
+
+
+@pytest.fixture
+def arrivals(bundle: Bundle, tmp_path: Path) -> Arrivals:
+    return Arrivals(bundle, tmp_path)
+
+
+def test_each_file_is_scored_once_over_several_passes(arrivals: Arrivals) -> None:
+    made = rows(600, seed=11)
+    arrivals.send("a", made.slice(0, 200))
+    arrivals.send("b", made.slice(200, 100))
+    assert arrivals.stream().rows == 300
+    arrivals.send("c", made.slice(300))
+    again = arrivals.stream()
+    assert (again.batches, again.rows, again.scored, again.rejected) == (1, 300, 300, 0)
+    assert arrivals.stream().batches == 0, "nothing new has arrived"
+    found = arrivals.scored().sort_values("customer", key=lambda names: names.str[1:].astype(int), ignore_index=True)
+    assert found["customer"].tolist() == made["customer"].to_pylist()
+    truth = arrivals.bundle.predict(made.to_pandas())
+    assert found["label"].tolist() == truth["label"].tolist()
+    assert abs(found["probability_class 1"] - truth["probability_class 1"]).max() <= 1e-6
+
+
+def test_batch_that_was_written_but_not_noted_replaces_its_own_rows(arrivals: Arrivals) -> None:
+    arrivals.send("a", rows(100))
+    arrivals.stream()
+    for note in (arrivals.folder / "notes" / "commits").iterdir():  # as if the process had been killed before the commit was noted
+        note.unlink()
+    assert arrivals.stream().rows == 100
+    assert len(arrivals.scored()) == 100
+
+
+def test_checkpoint_of_another_stream_is_refused(arrivals: Arrivals, tmp_path: Path) -> None:
+    arrivals.send("a", rows(50))
+    arrivals.stream()
+    with pytest.raises(RecipeError) as caught:
+        predict_stream(
+            arrivals.bundle, str(tmp_path / "in"), str(tmp_path / "other"), checkpoint=str(tmp_path / "notes"), available_now=True
+        )
+    assert caught.value.code == "predict.stream-checkpoint"
+    assert "other" in caught.value.why
+
+
+def test_checkpoint_that_is_not_ours_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes" / "offsets").mkdir(parents=True)
+    with pytest.raises(RecipeError) as caught:
+        streaming.claim(str(tmp_path / "notes"), {"bundle": "b"})
+    assert caught.value.code == "predict.stream-checkpoint"
+    assert not (tmp_path / "notes" / "filon.json").exists()
+
+
+def test_checkpoint_notes_whose_it_is(tmp_path: Path) -> None:
+    streaming.claim(str(tmp_path / "notes"), {"bundle": "b"})
+    streaming.claim(str(tmp_path / "notes"), {"bundle": "b"})
+    assert json.loads((tmp_path / "notes" / "filon.json").read_text()) == {"bundle": "b"}
+
+
+def test_file_that_cannot_be_scored_stops_the_stream_with_its_error(arrivals: Arrivals) -> None:
+    arrivals.send("a", rows(50).drop_columns(["age"]))
+    with pytest.raises(Exception, match="age") as caught:
+        arrivals.stream()
+    assert getattr(caught.value, "code", "") == "read.columns-lacking"
+    assert not (arrivals.folder / "out").exists()
+
+
+def test_sigterm_ends_the_stream_after_the_batch_under_way(arrivals: Arrivals) -> None:
+    arrivals.send("a", rows(50))
+
+    def when_scored() -> None:
+        for _ in range(600):
+            if (arrivals.folder / "out" / "batch=0" / "_SUCCESS").exists():
+                break
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=when_scored)
+    thread.start()
+    done = arrivals.stream(available_now=False)
+    thread.join()
+    assert done.rows == len(arrivals.scored()) == 50
+
+
+def test_topic_without_a_connector_names_the_jar(arrivals: Arrivals) -> None:
+    with pytest.raises(SetupError) as caught:
+        predict_stream(
+            arrivals.bundle, "kafka://127.0.0.1:9092/rows", str(arrivals.folder / "out"), checkpoint=str(arrivals.folder / "notes")
+        )
+    assert caught.value.code == "predict.stream-kafka"
+    assert "spark-sql-kafka" in caught.value.fix
+
+
+def test_messages_become_rows_of_the_bundles_columns(spark_session: Any, bundle: Bundle) -> None:
+    said = ['{"age": 40, "job": "miner", "member": true, "extra": 1}', '{"job": null}', "no JSON"]
+    found = streaming.parsed(spark_session.createDataFrame([(one,) for one in said], "value string"), bundle.inputs)
+    assert [(row["age"], row["job"], row["member"]) for row in found.collect()] == [(40.0, "miner", True), (None, None, None), (None,) * 3]
+
+
+@pytest.fixture(autouse=True)
+def _no_stream_is_left(spark_session: Any) -> Iterator[None]:
+    yield
+    for query in spark_session.streams.active:
+        query.stop()
