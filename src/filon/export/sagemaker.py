@@ -5,6 +5,7 @@ by `filon serve /opt/ml/model --host 0.0.0.0`, since the bundle's files lie at t
 """
 
 import csv
+import gzip
 import io
 import json
 import subprocess
@@ -53,7 +54,11 @@ def write(bundle: Bundle, out: Path, table: pa.Table) -> tuple[np.ndarray, tuple
     """
     dated = any(column.stored.startswith(("date", "timestamp")) for column in bundle.inputs)
     with_script = bundle.ensemble.form == "trees" and not bundle.derived and not dated
-    with tarfile.open(out, "w:gz", compresslevel=6) as archive:
+    with (
+        out.open("wb") as file,
+        gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as archive,
+    ):
         for name in ("bundle.json", *bundle.record["files"]):
             _add(archive, name, (bundle.path / name).read_bytes())
         if bundle.ensemble.form == "trees":
