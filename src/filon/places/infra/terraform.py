@@ -156,11 +156,17 @@ class Terraform:
             [self.program, f"-chdir={self.folder}", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=_environment()
         )
         said: list[str] = []
-        with _Pulse(self.listen if tell else silence, words[0]) as pulse:
-            for text, counts in _messages(process, said):
-                pulse.tell(text, counts, total)
-            # Ctrl-C reaches Terraform as well (one process group): it ends in peace and keeps its state, and we wait for that
-            code = process.wait()
+        try:
+            with _Pulse(self.listen if tell else silence, words[0]) as pulse:
+                for text, counts in _messages(process, said):
+                    pulse.tell(text, counts, total)
+                code = process.wait()
+        except KeyboardInterrupt:
+            process.communicate()  # Terraform heard it too (one process group): it ends in peace and keeps its state
+            raise
+        finally:
+            if process.stdout is not None:
+                process.stdout.close()
         return _Done(code=code, said=tuple(said))
 
 
