@@ -60,11 +60,11 @@ def submit(
     wait = bool(wait) or not place.goes_on
     handle = place.submit(job, listen)
     second = None
-    if evaluate is not None and handle.out:  # the place knows already where the bundle will be: both are sent at once
+    if evaluate is not None and handle.out and place.goes_on:  # it takes one job after the other, and knows where the bundle will be
         second = place.submit(_evaluation(file, handle, evaluate), listen)
     if wait:
         handle = place.follow(handle, listen)
-    if evaluate is not None and second is None and handle.out:
+    if evaluate is not None and second is None and handle.state == "done":  # a finding may have stopped it: then there is no bundle
         second = place.submit(_evaluation(file, handle, evaluate), listen)
     if wait and second is not None:
         second = place.follow(second, listen)
@@ -120,7 +120,8 @@ def _evaluation(file: RecipeFile, trained: Handle, data: str) -> Job:
     if not isinstance(source, str):
         why, fix = f"data.source names {len(source)} of them", "--evaluate data/labelled.csv"
         raise RecipeError("places.evaluate-what", "it is not said which table to examine the bundle on", why, fix)
-    return bundle_job("evaluate", file, f"{trained.out}/bundle", source, options=("--lang", file.recipe.evaluate.lang))
+    options = ("--lang", file.recipe.evaluate.lang)
+    return bundle_job("evaluate", file, f"{trained.out}/bundle", source, options=options, runs=trained.job.runs)
 
 
 def _located(data: str, base: Path) -> str:

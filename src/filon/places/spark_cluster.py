@@ -102,7 +102,7 @@ class SparkCluster:
             if process.stdout is not None:
                 process.stdout.close()
         code = process.wait()
-        state = "done" if result is not None else "failed"
+        state = "done" if result is not None and result.get("state") != "stopped" else "failed"  # stopped: by a finding
         made = str((result or {}).get("run") or (result or {}).get("path") or (result or {}).get("out") or "")
         out = made if far is None else far.out
         ended = dataclasses.replace(handle, state=state, out=out)  # type: ignore[arg-type] # one of two states
