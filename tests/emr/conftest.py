@@ -33,6 +33,7 @@ for word in "$@"; do case "$word" in s3://*/jobs/*) job=$word;; esac; done
 echo "$job" >> "$(dirname "$0")/../../ran"
 echo "26/11/22 06:00:00 INFO a fake driver of $job" >&2
 if [ -e "$(dirname "$0")/../../fail" ]; then exit 1; fi
+if [ -e "$(dirname "$0")/../../slow" ]; then exec sleep 300; fi
 """
 
 

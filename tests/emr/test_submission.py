@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -183,6 +184,77 @@ def test_evaluation_follows_on_the_cluster_of_the_training(account: Account, set
     second = place.submit(exam, silence)
     assert second.facts["cluster"] == trained.facts["cluster"]
     assert second.out.startswith("s3://mine/filon/results/eval_")
+
+
+def test_a_local_bundle_goes_along(account: Account, settings: EmrSettings, tmp_path: Path, root: Path) -> None:
+    exam = Job(
+        verb="evaluate",
+        name="bank",
+        key="bank-evaluate-1",
+        base=".",
+        runs=str(tmp_path / "runs"),
+        bundle=str(root / "tests" / "bundles" / "format-1"),
+        data="s3://mine/data/bank.csv",
+    )
+    handle = Emr(settings).submit(exam, silence)
+    words = account.steps(handle.facts["cluster"])[0]["Config"]["Args"]
+    assert words[words.index("--bundle") + 1] == "s3://mine/filon/jobs/bank-evaluate-1/bundle"
+    assert "filon/jobs/bank-evaluate-1/bundle/model.ubj" in account.keys("filon/jobs/")
+    clean(account, settings)
+
+
+@pytest.fixture
+def slow(account: Account) -> Iterator[None]:
+    """Steps take five minutes."""
+    (account.folder / "slow").touch()
+    yield
+    (account.folder / "slow").unlink()
+
+
+@pytest.mark.parametrize("stays", [False, True], ids=["made-for-it", "standing"])
+def test_ctrl_c_ends_the_cluster_that_was_made_and_no_other(
+    stays: bool, account: Account, slow: None, settings: EmrSettings, tmp_path: Path
+) -> None:
+    cluster = account.cluster() if stays else ""
+    place = f'[places.emr]\nregion = "us-east-1"\nbucket = "s3://mine/filon"\narchive = "{settings.archive}"\ncluster_id = "{cluster}"\n'
+    (tmp_path / "filon.toml").write_text(RECIPE + place)
+    words = [sys.executable, "-m", "filon", "train", "filon.toml", "--on", "emr", "--wait", "--json"]
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stdout
+        try:
+            for line in process.stdout:
+                if "step running" in line:
+                    process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 130
+        finally:
+            process.kill()
+    assert account.alive() == [cluster] * stays
+    if stays:
+        clean_steps = Emr(settings.model_copy(update={"cluster_id": cluster}))
+        found = find_doomed(clean_steps.aws, clean_steps.ledger, clean_steps.bucket)
+        assert [one.kind for one in found if one.kind in ("step", "cluster")] == ["step"]
+        delete(clean_steps.aws, clean_steps.ledger, found, silence)
+        ended(account)
+        assert account.alive() == [cluster]
+
+
+def test_stopped_while_the_cluster_is_asked_for_leaves_none(
+    account: Account, slow: None, proxy: Between, settings: EmrSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+    place = Emr(settings)
+    call = place.aws.call
+
+    def stopped(service: str, operation: str, /, **words: object) -> dict[str, object]:
+        answer = call(service, operation, **words)
+        if operation == "run_job_flow":
+            raise KeyboardInterrupt
+        return answer
+
+    monkeypatch.setattr(place.aws, "call", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        place.submit(job(tmp_path), silence)
+    assert account.alive() == []
 
 
 ZYGOTE = """

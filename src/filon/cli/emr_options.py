@@ -34,3 +34,34 @@ def found(run: str, runs: Path) -> tuple[Emr, Handle]:
 
     handle = find_handle(runs, run)
     return emr_of(handle), handle
+
+
+def place_options(function: Command) -> Command:
+    """Add --on, --wait and --recipe, for a command that works on a bundle."""
+    function = click.option(
+        "--recipe", "recipe", type=click.Path(path_type=str), default="filon.toml", help="With --on: whose table [places] is used."
+    )(function)
+    function = click.option("--wait/--no-wait", default=None, help="With --on: stay until the job has ended.")(function)
+    return click.option("--on", "place", metavar="PLACE", default=None, help="Run it there, by the recipe's table [places.PLACE].")(
+        function
+    )
+
+
+def send(
+    verb: str, place: str, recipe: str, wait: bool | None, bundle: str, data: str, out: str, options: tuple[str, ...], as_json: bool
+) -> int:
+    """Send an evaluation or a prediction to a place, and say where it is."""
+    from filon.cli.terminal import Terminal
+    from filon.places import open_place
+    from filon.recipe import load_recipe
+    from filon.remote import bundle_job, run_job
+
+    terminal = Terminal(as_json)
+    file = load_recipe(recipe)
+    opened = open_place(place, file.recipe.places)
+    job = bundle_job(verb, file, bundle, data, out=out, options=options)
+    handle = run_job(opened, job, wait=bool(wait) or not opened.goes_on, listen=terminal)
+    terminal.say(f"  {handle.state:<8} {handle.id} on {handle.place}", bold=True)
+    terminal.say(f"  {'out':<8} {handle.out}")
+    terminal.result({"place": handle.place, "id": handle.id, "state": handle.state, "out": handle.out, "facts": dict(handle.facts)})
+    return 0 if handle.state != "failed" else 1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from filon.cli.emr_options import place_options
 from filon.cli.options import engine_options, shared, spark_options, spark_settings
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     help="Where the report goes (default: eval_<time>/ in this folder).",
 )
 @click.option("--lang", type=click.Choice(["en", "es"]), default="en", show_default=True, help="Language of the report.")
+@place_options
 @engine_options
 @spark_options
 @shared
@@ -31,19 +33,27 @@ def command(
     data: str,
     out: Path | None,
     lang: Lang,
+    place: str | None,
+    wait: bool | None,
+    recipe: str,
     engine: str,
     threads: int | None,
     memory_mib: int | None,
     master: str,
     spark_conf: tuple[str, ...],
     as_json: bool,
-) -> None:
+) -> int:
     """Examine a bundle on a labelled table: metrics with intervals, plots and a report.
 
     \b
     Example:
       filon evaluate runs/bank/20260101_120000-ab12cd34/bundle --data data/2026.csv
     """
+    if place is not None:
+        from filon.cli.emr_options import send
+
+        target = str(out) if out is not None else ""
+        return send("evaluate", place, recipe, wait, bundle, data, target, ("--lang", lang), as_json)
     from filon.api import evaluate
     from filon.cli.terminal import Terminal
 
@@ -54,3 +64,4 @@ def command(
         terminal.say(f"  {line}", bold=True)
     terminal.say(f"  report   {done.path / 'report.html'}")
     terminal.result({"path": str(done.path), "metrics": done.metrics, "headlines": done.headlines})
+    return 0

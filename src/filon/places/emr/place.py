@@ -61,7 +61,11 @@ class Emr:
         with self._environment(listen) as archive:
             order = prepare(job, self.settings, self.bucket, archive, self.strategy, listen)
         tell_plan(order, listen)
-        handle = patiently(lambda: self.find(job) or self._send(order, listen))
+        try:
+            handle = patiently(lambda: self.find(job) or self._send(order, listen))
+        except (KeyboardInterrupt, SystemExit):
+            self._end_what_was_made(job, listen)
+            raise
         return self._keep(handle)
 
     def follow(self, handle: Handle, listen: Listen) -> Handle:
@@ -211,6 +215,14 @@ class Emr:
         if self._keeps:
             keep_handle(handle, self.bucket)
         return handle
+
+    def _end_what_was_made(self, job: Job, listen: Listen) -> None:
+        """Stopped while a cluster was asked for: whether the request arrived is seen by the cluster's name."""
+        if self.settings.cluster_id:
+            return
+        for cluster, _ in self._clusters(job):
+            listen(Event(stage="stop", text=f"ending the cluster {cluster}, which was made for this job"))
+            self.aws.call("emr", "terminate_job_flows", JobFlowIds=[cluster])
 
     def _stopped(self, handle: Handle, listen: Listen) -> None:
         cluster = handle.facts["cluster"]

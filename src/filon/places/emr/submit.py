@@ -6,7 +6,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,7 @@ def prepare(job: Job, settings: EmrSettings, bucket: Bucket, archive: str | Path
     ------
     RecipeError : `places.local-path`, `places.variable-secret`
     """
+    job = _with_bundle(job, bucket, listen)
     recipe, variables = refuse(job)
     budget = tomllib.loads(recipe).get("search", {}).get("budget", {})
     variables = {**variables, **meter_of(settings, bucket.aws.region, budget.get("dollars"))}
@@ -82,6 +83,21 @@ def prepare(job: Job, settings: EmrSettings, bucket: Bucket, archive: str | Path
     arguments = ("spark-submit", "--deploy-mode", "cluster", "--master", "yarn", "--name", step_name(job.key), *told)
     arguments = (*arguments, "--archives", f"{environment}#environment", script, *own, "--", *words)
     return Order(job=job, folder=folder, out=out, attempt=attempt, arguments=arguments, plan=layout)
+
+
+def _with_bundle(job: Job, bucket: Bucket, listen: Listen) -> Job:
+    """A bundle of this machine goes along, in the job's folder; it is a few MiB."""
+    local = Path(job.bundle)
+    if not job.bundle or "://" in job.bundle or not (local / "bundle.json").exists():
+        return job
+    place = bucket.root / "jobs" / job.key / "bundle"
+    entry = bucket.ledger.intend("folder", (bucket.root / "jobs" / job.key).uri, job=job.key, region=bucket.aws.region)
+    files = [file for file in sorted(local.rglob("*")) if file.is_file()]
+    for file in files:
+        bucket.write(place / file.relative_to(local).as_posix(), file.read_bytes())
+    listen(Event(stage="upload", text=f"the bundle, {len(files)} files"))
+    bucket.ledger.made(entry, (bucket.root / "jobs" / job.key).uri)
+    return replace(job, bundle=place.uri)
 
 
 def refuse(job: Job) -> tuple[str, dict[str, str]]:
