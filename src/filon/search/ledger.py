@@ -130,6 +130,7 @@ class Ledger:
     def _recall(self, known: TrialRecord, trial: Trial, final: bool) -> TrialRecord:
         """A trial that an earlier, interrupted search finished: its record stands, its model is loaded when it is asked for."""
         record = replace(known, number=trial.number)
+        _refuse_to_go_on(record)
         if record.state == "done" and final:
             self._offer(record, None)
         return self._write(record)
