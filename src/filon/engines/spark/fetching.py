@@ -10,23 +10,28 @@ import pyarrow as pa
 from filon.engines.spark.session import Session
 
 IPC = pa.schema([("ipc", pa.binary())])
+SQL = "ipc binary"
 
 
 def table(frame: Any, session: Session, origin: str = "the table") -> pa.Table:
-    """A small DataFrame as an Arrow table, in its order."""
+    """A small DataFrame as an Arrow table, in its order: one job."""
     from pyspark.sql.pandas.types import to_arrow_schema
 
-    parts = list(tables(frame, session, origin))
-    schema = to_arrow_schema(frame.schema)
-    return pa.concat_tables(parts) if parts else schema.empty_table()
+    with session.in_our_words(origin):
+        parts = [_unpacked(row) for row in frame.mapInArrow(_packed, SQL).collect()]
+    return pa.concat_tables(parts) if parts else to_arrow_schema(frame.schema).empty_table()
 
 
 def tables(frame: Any, session: Session, origin: str = "the table") -> Iterator[pa.Table]:
-    """A DataFrame as Arrow tables, one partition at a time, in its order; what was ordered stays so."""
+    """A DataFrame as Arrow tables, one partition (and one job) at a time, in its order; what was ordered stays so."""
     with session.in_our_words(origin):
-        for row in frame.mapInArrow(_packed, "ipc binary").toLocalIterator():
-            with pa.ipc.open_stream(bytes(row["ipc"])) as stream:
-                yield stream.read_all()
+        for row in frame.mapInArrow(_packed, SQL).toLocalIterator():
+            yield _unpacked(row)
+
+
+def _unpacked(row: Any) -> pa.Table:
+    with pa.ipc.open_stream(bytes(row["ipc"])) as stream:
+        return stream.read_all()
 
 
 def _packed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
