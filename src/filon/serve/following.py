@@ -69,7 +69,7 @@ def first(settings: ServeSettings, followed: Followed, shelf: Path) -> ServeSett
         told = json.loads(note.read_text(encoding="utf-8"))
         log(f"{exc.what} ({exc.why}); version {told['version']} was served last, and is served again")
     write_atomic(note, json.dumps(told))
-    return replace(settings, bundle=str(shelf / told["folder"]), models=str(shelf), followed=replace(followed, have=told["version"]))
+    return replace(settings, bundle=str(shelf / told["folder"]), shelf=str(shelf), followed=replace(followed, have=told["version"]))
 
 
 def plain(name: str) -> str:

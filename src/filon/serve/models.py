@@ -33,13 +33,14 @@ class Models:
     ----------
     champion : warmed; shelf : folder whose folders are the bundles `POST /models` may name, None for none
     state : folder that the workers of one server share, in which the plan is kept
+    closed : the shelf is the registry's: what is in service changes by its alias, not by a request
     """
 
-    def __init__(self, champion: Served, *, shelf: Path | None = None, state: Path | None = None) -> None:
+    def __init__(self, champion: Served, *, shelf: Path | None = None, state: Path | None = None, closed: bool = False) -> None:
         self.champion = champion
         self.challenger: Served | None = None
         self.plan = Plan(champion=champion.bundle.path.name)
-        self.shelf = shelf
+        self.shelf, self.closed = shelf, closed
         self.file = None if state is None else state / "plan.json"
         self._stamp: tuple[int, int] | None = None
         self._changing = threading.Lock()
@@ -67,6 +68,9 @@ class Models:
         ------
         RefusedError : `serve.share-unfit`, `serve.bundle-unknown`, `serve.bundle-refused`
         """
+        if self.closed:
+            what, why = "this server takes its models from the registry", "it was started without --models"
+            raise refused("serve.bundle-unknown", what, why, "filon promote RUN")
         plan = self._planned(wish)
         with self._changing:
             self._install(plan)

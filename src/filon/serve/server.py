@@ -52,9 +52,10 @@ def work(
     capture = Capture(settings.capture, meters, slot) if settings.capture.folder else None
     champion = Served(open_bundle(settings.bundle), meters, threads=threads, capture=capture)
     champion.warm()
-    models = Models(champion, shelf=Path(settings.models) if settings.models else None, state=state)
+    shelf = settings.models or settings.shelf
+    models = Models(champion, shelf=Path(shelf) if shelf else None, state=state, closed=not settings.models and bool(settings.shelf))
     if state is not None:
-        models.follow()  # what the server was told before this worker began
+        _catch_up(models)  # what the server was told before this worker began
         threading.Thread(target=_follow, args=(models, os.getppid()), name="filon-follow", daemon=True).start()
     app = App(models, meters, settings.limits, token=os.environ.get(TOKEN, ""), workers=settings.workers, capture=capture)
     config = uvicorn.Config(
@@ -86,14 +87,18 @@ class _Absent:
             raise ModuleNotFoundError(f"No module named {name!r} (this server does without it)", name=name)
 
 
+def _catch_up(models: Models) -> None:
+    try:
+        models.follow()
+    except (RefusedError, OSError, ValueError) as exc:
+        log(f"this worker keeps its models: {exc.error.why if isinstance(exc, RefusedError) else exc}")
+
+
 def _follow(models: Models, parent: int) -> None:
     """Take over what other workers were told; stop when the supervisor is no more."""
     while os.getppid() == parent:
         time.sleep(FOLLOW_S)
-        try:
-            models.follow()
-        except (RefusedError, OSError, ValueError) as exc:
-            log(f"this worker keeps its models: {exc.error.why if isinstance(exc, RefusedError) else exc}")
+        _catch_up(models)
     os.kill(os.getpid(), signal.SIGTERM)
 
 

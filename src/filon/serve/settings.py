@@ -74,13 +74,17 @@ class Followed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeSettings:
-    """Everything `filon serve` was told. The token is read from the environment by each worker, so that it stands in no command line."""
+    """Everything `filon serve` was told. The token is read from the environment by each worker, so that it stands in no command line.
+
+    models : folder of the bundles that a request may put in service, "" for none; shelf : folder of the versions that an alias names
+    """
 
     bundle: str
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 1
     models: str = ""
+    shelf: str = ""
     limits: Limits = field(default_factory=Limits)
     capture: CaptureSettings = field(default_factory=CaptureSettings)
     followed: Followed | None = None

@@ -69,7 +69,7 @@ class Supervisor:
                     ready()
                     told = True
                     if self.settings.followed is not None and self.settings.followed.every_s > 0:
-                        self.follower = Follower(self.settings.followed, Path(self.settings.models), self.state)
+                        self.follower = Follower(self.settings.followed, Path(self.settings.shelf), self.state)
                         self.follower.start()
                 self._look(told=told)
                 if self.settings.capture.remote and (self.shipper is None or self.shipper.poll() is not None):

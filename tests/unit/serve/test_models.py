@@ -139,3 +139,13 @@ def test_other_workers_follow(serving: Make, tmp_path: Path) -> None:
 def test_without_a_shelf_no_model_can_be_named(make: Make) -> None:
     heard = ask(make(), "POST", "/models", b'{"champion": "second"}')
     assert (heard.status, heard.error["code"]) == (404, "serve.bundle-unknown")
+
+
+def test_a_server_that_follows_an_alias_is_not_changed_by_a_request(sealed: Callable[..., Bundle], tmp_path: Path) -> None:
+    shutil.copytree(sealed("gbt").path, tmp_path / "second")
+    meters = Meters()
+    app = App(Models(Served(sealed(), meters, threads=1), shelf=tmp_path, closed=True), meters, Limits())
+    heard = ask(app, "POST", "/models", dumps({"champion": "second"}))
+    assert (heard.status, heard.error["code"]) == (404, "serve.bundle-unknown")
+    assert app.models.champion.bundle.version == sealed().version
+    app.threads.shutdown()
