@@ -225,7 +225,6 @@ Code = Literal[
     "predict.keep-unknown",
     "predict.out-unknown",
     "predict.stream-checkpoint",
-    "predict.stream-columns",
     "predict.stream-kafka",
     "predict.stream-option",
     "read.binary",
