@@ -370,3 +370,28 @@ def test_without_credentials_nothing_else_is_asked(good: Good, monkeypatch: pyte
     lines = run(good.job, Client(good.job.settings.region, attempts=2))
     assert [one.code for one in blockers(lines)] == ["places.no-credentials"]
     assert len(lines) == 1
+
+
+def test_the_command_says_each_line_and_exits_by_the_blockers(good: Good, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from filon.cli.group import run as filon
+
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"band": [0.1, 0.2, 0.3] * 100, "mine": ["yes", "no", "no"] * 100}), sink)
+    good.client("s3").put_object(Bucket=DATA, Key="bands/part-0.parquet", Body=sink.getvalue())
+    emr = good.job.settings
+    (tmp_path / "filon.toml").write_text(
+        f'name = "{NAME}"\n[data]\nsource = "s3://{DATA}/bands/*.parquet"\nlabel = "mine"\n[places.emr]\nregion = "{emr.region}"\n'
+        f'bucket = "{emr.bucket}"\nservice_role = "{emr.service_role}"\ninstance_profile = "{emr.instance_profile}"\nsubnet = "{emr.subnet}"\n',
+        encoding="utf-8",
+    )
+    assert filon(["check", str(tmp_path / "filon.toml"), "--on", "emr", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])["result"]
+    assert (result["blockers"], result["warnings"]) == (0, 0)
+    assert {"credentials", "bucket rights", "node policy", "memory", "quota on demand", "price"} <= {one["name"] for one in result["lines"]}
+    assert filon(["check", str(tmp_path / "filon.toml"), "--on", "emr", "--set", "places.emr.service_role=nobody"]) == 1
+    said = capsys.readouterr().out
+    assert "[checklist.role-missing]" in said
+    assert "fix  " in said
