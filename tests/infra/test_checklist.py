@@ -384,7 +384,8 @@ def test_the_command_says_each_line_and_exits_by_the_blockers(good: Good, tmp_pa
     emr = good.job.settings
     (tmp_path / "filon.toml").write_text(
         f'name = "{NAME}"\n[data]\nsource = "s3://{DATA}/bands/*.parquet"\nlabel = "mine"\n[places.emr]\nregion = "{emr.region}"\n'
-        f'bucket = "{emr.bucket}"\nservice_role = "{emr.service_role}"\ninstance_profile = "{emr.instance_profile}"\nsubnet = "{emr.subnet}"\n',
+        f'bucket = "{emr.bucket}"\nservice_role = "{emr.service_role}"\ninstance_profile = "{emr.instance_profile}"\n'
+        f'subnet = "{emr.subnet}"\n',
         encoding="utf-8",
     )
     assert filon(["check", str(tmp_path / "filon.toml"), "--on", "emr", "--json"]) == 0
