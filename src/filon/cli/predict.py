@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from filon.cli.emr_options import place_options
 from filon.cli.options import engine_options, shared, spark_options, spark_settings
 from filon.errors import RecipeError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--checkpoint", default=None, help="With --stream: the folder of its notes, by which each file is scored once.")
 @click.option("--available-now", is_flag=True, help="With --stream: score what is there, then end.")
 @click.option("--trust", is_flag=True, help="Open also a model that runs code when it is opened (joblib, pickles).")
+@place_options
 @engine_options
 @spark_options
 @shared
@@ -37,13 +39,16 @@ def command(
     checkpoint: str | None,
     available_now: bool,
     trust: bool,
+    place: str | None,
+    wait: bool | None,
+    recipe: str,
     engine: str,
     threads: int | None,
     memory_mib: int | None,
     master: str,
     spark_conf: tuple[str, ...],
     as_json: bool,
-) -> None:
+) -> int:
     """Score a table with a bundle; rows in = scored + rejected.
 
     In place of a bundle: an MLflow model (models:/NAME/VERSION, runs:/ID/NAME or a folder), or a model of scikit-learn, XGBoost or
@@ -55,6 +60,11 @@ def command(
       filon predict wine.skops --data wine.csv --drop class --out scored.parquet --engine spark
       filon predict runs/.../bundle --stream --engine spark --data arriving --out scored --checkpoint notes
     """
+    if place is not None:
+        from filon.cli.emr_options import send
+
+        named = [word for name, values in (("--keep", keep), ("--drop", drop)) for value in values for word in (name, value)]
+        return send("predict", place, recipe, wait, bundle, data, out, (*named, *(("--rejects", rejects) if rejects else ())), as_json)
     from filon.api import predict, predict_stream
     from filon.cli.terminal import Terminal
 
@@ -79,7 +89,7 @@ def command(
         said = f"{done.batches:,} batches: {done.rows:,} rows in = {done.scored:,} scored + {done.rejected:,} rejected -> {out}"
         terminal.say(said, bold=True)
         terminal.result({"out": out, "batches": done.batches, "rows": done.rows, "scored": done.scored, "rejected": done.rejected})
-        return
+        return 0
     written = predict(
         bundle,
         data,
@@ -95,6 +105,7 @@ def command(
         listen=terminal,
     )
     _say(terminal, written, out)
+    return 0
 
 
 def _stream_option(stream: bool, checkpoint: str | None, engine: str) -> RecipeError:

@@ -14,6 +14,10 @@ from filon.places.emr.follow import Ears, attempt_of, look
 from filon.places.emr.logs import Reader, complete
 
 
+LOOK_AGAIN_S = 0.5
+"""The cause is to be named within two seconds of the logs' arrival."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examination:
     """What was found: the states as EMR tells them, the cause (None when there is none), and how many lines were read."""
@@ -46,7 +50,7 @@ def examine(aws: Aws, bucket: Bucket, handle: Handle, listen: Listen, *, wait_s:
         if sure or not state.ended or state.step == "COMPLETED" or complete(reader) or time.monotonic() - began >= wait_s:
             break
         listen(Event(stage="doctor", text=f"the logs have not come yet, {time.monotonic() - began:.0f} s"))
-        time.sleep(1.0)
+        time.sleep(LOOK_AGAIN_S)
     return Examination(
         step=state.step,
         cluster=state.cluster,
