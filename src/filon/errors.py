@@ -47,6 +47,7 @@ Code = Literal[
     "check.time-unusable",
     "check.weight-missing",
     "check.weight-unusable",
+    "checklist.arm",
     "checklist.barrier",
     "checklist.barrier-spot",
     "checklist.bucket-region",

@@ -308,6 +308,7 @@ FAULTS: dict[str, tuple[Callable[[Good], Any], str]] = {
     "an executor is larger than its node": (_settings(executor_memory_mib=40_000, executor_cores=4), "checklist.executor-too-large"),
     "an executor has more cores than its node": (_settings(executor_cores=16), "checklist.executor-too-large"),
     "the instance type does not exist": (_settings(core_type="q9.gigantic"), "places.instance-unknown"),
+    "the nodes have ARM processors": (_settings(core_type="m7g.2xlarge"), "checklist.arm"),
     "the table is too large for the cluster": (_job(table=HUGE), "checklist.memory"),
     "the table is too large for one executor": (_job(table=MIDDLING, strategy="tasks"), "checklist.memory"),
     "a barrier with dynamic allocation": (

@@ -68,15 +68,17 @@ def command(
         terminal.say(f"\nnext: filon infra up {recipe}")
         terminal.result({"folder": str(folder), "written": wrote.written, "same": wrote.same, "kept": wrote.kept})
         return 0
-    return _terraform(action, recipe, folder, terminal, yes=yes, keep_bucket=keep_bucket)
+    from filon.places.infra.writing import region_of
+
+    return _terraform(action, recipe, folder, terminal, region=region_of(file.recipe.places.emr), yes=yes, keep_bucket=keep_bucket)
 
 
-def _terraform(action: str, recipe: str, folder: Path, terminal: Terminal, *, yes: bool, keep_bucket: bool) -> int:
+def _terraform(action: str, recipe: str, folder: Path, terminal: Terminal, *, region: str, yes: bool, keep_bucket: bool) -> int:
     from filon.places.infra.terraform import Terraform
 
     terraform = Terraform(folder, terminal)
     terraform.init()
-    plan = _plan_down(terraform, recipe, folder, keep_bucket=keep_bucket) if action == "down" else terraform.plan()
+    plan = _plan_down(terraform, recipe, folder, region, keep_bucket=keep_bucket) if action == "down" else terraform.plan()
     terminal.say(plan.text)
     if plan.nothing:
         terminal.say("no changes: everything is as the recipe says" if action != "down" else "there is nothing to take down")
@@ -93,7 +95,7 @@ def _terraform(action: str, recipe: str, folder: Path, terminal: Terminal, *, ye
     return 0
 
 
-def _plan_down(terraform: Terraform, recipe: str, folder: Path, *, keep_bucket: bool) -> Plan:
+def _plan_down(terraform: Terraform, recipe: str, folder: Path, region: str, *, keep_bucket: bool) -> Plan:
     """The plan of taking down, after a look into the bucket: what is in it is not ours to lose.
 
     Raises
@@ -110,7 +112,7 @@ def _plan_down(terraform: Terraform, recipe: str, folder: Path, *, keep_bucket: 
     if keep_bucket:
         return terraform.plan(destroy=True, only=[one for one in standing if not one.startswith(BUCKET)])
     bucket = terraform.bucket()
-    found = _objects(bucket) if bucket else []
+    found = _objects(bucket, region) if bucket else []
     if found:
         raise RecipeError(
             "infra.bucket-not-empty",
@@ -121,11 +123,11 @@ def _plan_down(terraform: Terraform, recipe: str, folder: Path, *, keep_bucket: 
     return terraform.plan(destroy=True)
 
 
-def _objects(bucket: str) -> list[str]:
+def _objects(bucket: str, region: str) -> list[str]:
     """Some keys of the bucket, old versions too, but for Terraform's own."""
     from filon.places.emr.client import Client
 
-    answer = Client(attempts=2).call("s3", "list_object_versions", Bucket=bucket, MaxKeys=20)
+    answer = Client(region, attempts=2).call("s3", "list_object_versions", Bucket=bucket, MaxKeys=20)
     keys = [one["Key"] for kind in ("Versions", "DeleteMarkers") for one in answer.get(kind, [])]
     return sorted({key for key in keys if not key.endswith(OURS)})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,9 @@ from filon.places.emr.sizing import plan as plan_executors
 from filon.places.lanes import LANES, Lane, find_lane
 
 READY, STARTING = ("RUNNING", "WAITING"), ("STARTING", "BOOTSTRAPPING")
+ARM = re.compile(r"[a-z]+\d+g[a-z]*\.|a1\.")
+"""Types with Graviton: m6g, r7gd, c8gn."""
+
 LONE_MIB = 0.5
 """Of an executor's container, which one process may fill with a training fold: the rest is the JVM and what is read and encoded."""
 
@@ -72,6 +76,10 @@ def _lane(release: str) -> list[Line]:
 def capacity(look: Look) -> list[Line]:
     """Executors fit their nodes, the table fits the executors, and a barrier finds its slots."""
     settings = _as_it_stands(look)
+    arm = sorted({kind for kind in shape_of(settings).kinds if ARM.match(kind)})
+    if arm:
+        what = f"{', '.join(arm)} have ARM processors, and environments are built for x86"
+        return [block("executors", "checklist.arm", what, 'a type without g: core_type = "m6i.2xlarge"')]
     try:
         node = instance(settings.core_type)
         table = look.job.table

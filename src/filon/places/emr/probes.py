@@ -47,7 +47,7 @@ def region(look: Look) -> list[Line]:
                 "region",
                 "checklist.region",
                 f"{where} is no region with EMR",
-                f"set places.emr.region, e.g. one of {', '.join(near[:4] or known[:4])}",
+                f"set places.emr.region, e.g. one of {', '.join(near[:4] or known[:4])}; for a new region update boto3",
             )
         ]
     return [ok("region", where)]

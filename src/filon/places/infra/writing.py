@@ -124,7 +124,7 @@ def variables(name: str, settings: EmrSettings, *, strategy: str = "auto") -> di
     most = max(infra.task_max, settings.task_count)
     return {
         "name": name,
-        "region": settings.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
+        "region": region_of(settings),
         "bucket": bucket,
         "prefix": prefix.strip("/"),
         "create_bucket": infra.create_bucket,
@@ -149,6 +149,11 @@ def variables(name: str, settings: EmrSettings, *, strategy: str = "auto") -> di
         "budget_emails": list(infra.budget_emails),
         "tags": dict(settings.tags),
     }
+
+
+def region_of(settings: EmrSettings) -> str:
+    """The recipe's region, else the environment's, else AWS's first."""
+    return settings.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
 
 
 MOST_NAME = 48
