@@ -58,10 +58,10 @@ def moved(rows: int, seed: int) -> pa.Table:
 
 def test_rows_of_the_same_source_are_no_alarm_and_moved_ones_are(trained: Path, filon: Filon, tmp_path: Path) -> None:
     pacsv.write_csv(bank_like(3000, seed=50), tmp_path / "same.csv")
-    pq.write_table(moved(3000, seed=51), tmp_path / "moved.parquet")
+    pacsv.write_csv(moved(3000, seed=51), tmp_path / "moved.csv")
     same = filon("watch", str(trained / "bundle"), "--data", "same.csv", "--out", "same", "--json")
     assert (same.code, same.result["result"]["alarms"]) == (0, 0), same.out + same.err
-    said = filon("watch", str(trained / "bundle"), "--data", "moved.parquet", "--out", "moved", "--lang", "es")
+    said = filon("watch", str(trained / "bundle"), "--data", "moved.csv", "--out", "moved", "--lang", "es")
     assert said.code == 1
     assert "alarm  «age» ya no se reparte como en el entrenamiento" in said.out + said.err
     found = json.loads((tmp_path / "moved" / "watch.json").read_text(encoding="utf-8"))
@@ -72,7 +72,7 @@ def test_rows_of_the_same_source_are_no_alarm_and_moved_ones_are(trained: Path, 
     assert found["labelled"] == 3000
     assert "Qué tal acierta ahora" in (tmp_path / "moved" / "watch.html").read_text(encoding="utf-8")
     wide = [f"--set=watch.{name}=1" for name in ("distance", "js", "unseen", "outside")]
-    quiet = filon("watch", str(trained / "bundle"), "--data", "moved.parquet", *wide, "--set=watch.psi=9")
+    quiet = filon("watch", str(trained / "bundle"), "--data", "moved.csv", *wide, "--set=watch.psi=9")
     assert quiet.code == 0
 
 
