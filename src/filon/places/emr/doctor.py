@@ -13,7 +13,6 @@ from filon.places.emr.client import Aws
 from filon.places.emr.follow import Ears, attempt_of, look
 from filon.places.emr.logs import Reader, complete
 
-
 LOOK_AGAIN_S = 0.5
 """The cause is to be named within two seconds of the logs' arrival."""
 
