@@ -197,15 +197,11 @@ def _sorted_by_form(lines: Lines) -> Iterator[tuple[str, pa.Array]]:
     trimmed = pc.utf8_ltrim_whitespace(lines.bodies)
     listed = pc.starts_with(trimmed, "[")
     whole = pc.and_(pc.match_substring(trimmed, "\n"), pc.starts_with(trimmed, "{"))  # JSON Lines, or a record over several lines
-    form = pc.if_else(
-        packed,
-        "packed",
-        pc.if_else(
-            csv,
-            "csv",
-            pc.if_else(listed, "list", pc.if_else(pc.or_(whole, pc.match_substring_regex(lines.bodies, '":[ \t]*\\[')), "odd", "record")),
-        ),
-    )
+    nested = pc.match_substring(lines.bodies, "[")
+    if pc.any(nested).as_py():  # the pattern costs as much as all the rest, and few bodies need it
+        nested = pc.match_substring_regex(lines.bodies, '":[ \\t]*\\[')
+    form = pc.if_else(pc.or_(whole, nested), "odd", "record")
+    form = pc.if_else(packed, "packed", pc.if_else(csv, "csv", pc.if_else(listed, "list", form)))
     for kind in pc.unique(form).to_pylist():
         yield kind, pc.indices_nonzero(pc.equal(form, kind))
 

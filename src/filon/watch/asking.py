@@ -116,7 +116,7 @@ def source_of(bundle: Bundle, asked: Asked, since: float | None, listen: Listen)
         raise RecipeError("watch.data-or-capture", "live rows come from a table or from a capture", why, "--data PATH, or --capture PATH")
     if asked.data:
         return read_like(bundle.columns, _how(bundle, asked.data), Path.cwd(), listen)
-    found = [file for file in find_files(_capture_root(bundle, asked.capture), Path.cwd()) if ".jsonl" in file.path.rpartition("/")[2]]
+    found = [file for file in find_files(_capture_root(bundle, asked.capture), Path.cwd()) if file.path.endswith((".jsonl", ".jsonl.gz"))]
     files = recent([file for file in found if file.size_bytes], since)
     if not files:
         why = (
