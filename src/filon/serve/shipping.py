@@ -42,9 +42,9 @@ class Shipper:
 
     def run(self, parent: int) -> None:
         """Send until told to stop, or until the supervisor is no more; then send what is left, as long as `STOP_S` lasts."""
-        self.adopt()
         pause = LOOK_S
         while not self.ending and os.getppid() == parent:
+            self.adopt()  # at the start what an earlier server left, later what a killed worker leaves
             pause = LOOK_S if self.sweep() else min(2 * pause, MOST_PAUSE_S)
             until = time.monotonic() + pause
             while time.monotonic() < until and not self.ending and os.getppid() == parent:
@@ -81,6 +81,8 @@ class Shipper:
                 return False
             try:
                 self._send(file)
+            except FileNotFoundError:
+                continue  # another server with the same place has sent it
             except (OSError, FilonError) as exc:
                 said = exc.why if isinstance(exc, FilonError) else str(exc)
                 if not self.trouble:
