@@ -30,6 +30,7 @@ from filon.files import write_atomic
 from filon.fit import fit
 from filon.package import Contents, package
 from filon.read import read, read_like
+from filon.rules import FINDINGS
 from filon.runs import to_plain
 from filon.search import search
 from filon.split import split
@@ -163,7 +164,7 @@ def _with_failures(story: Story, checked: Checked, choice: Choice) -> Checked:
         for one in record.broken:
             broken.setdefault(one.rule, []).append(f"trial {record.number}, {record.family}: {one.why}")
     for rule, lines in broken.items():
-        told.append(finding("warning", f"rules.{rule}", broken=len(lines), trials=len(choice.records), some=some(lines, most=3)))
+        told.append(finding("warning", FINDINGS[rule], broken=len(lines), trials=len(choice.records), some=some(lines, most=3)))
     if not told:
         return checked
     checked = replace(checked, findings=(*checked.findings, *told))

@@ -4,6 +4,15 @@ from dataclasses import dataclass
 
 from filon.rules.settings import Action
 
+FINDINGS = {
+    "loss-not-decreasing": "rules.loss-not-decreasing",
+    "overfitting": "rules.overfitting",
+    "vanishing-gain": "rules.vanishing-gain",
+    "exploding-loss": "rules.exploding-loss",
+    "class-ignored": "rules.class-ignored",
+}
+"""The code of the finding that each rule becomes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:

@@ -18,6 +18,8 @@ def psi(expected: np.ndarray, live: np.ndarray) -> float:
     ----------
     expected, live : (cells,) counts over the same cells
 
+    Examples
+    --------
     >>> round(psi(np.array([50, 50]), np.array([50, 50])), 6), psi(np.array([90, 10]), np.array([10, 90])) > 3
     (0.0, True)
     """
@@ -94,6 +96,8 @@ def corrected(p_values: Sequence[float], method: str = "holm") -> list[float]:
     ----------
     method : "holm" bounds the chance of one false alarm, "bh" (Benjamini and Hochberg) the share of false ones among the alarms
 
+    Examples
+    --------
     >>> [round(p, 3) for p in corrected([0.01, 0.04, 0.03])]
     [0.03, 0.06, 0.06]
     >>> [round(p, 3) for p in corrected([0.01, 0.04, 0.03], "bh")]
