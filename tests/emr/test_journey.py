@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.spark, pytest.ma
 
 
 def test_a_recipe_is_trained_examined_fetched_and_cleaned_up(filon: Filon, aws: Account, project: Path) -> None:
-    sent = filon("train", "filon.toml", "--on", "emr", "--wait", "--evaluate", "s3://mine/data/bank.csv", "--json", timeout=600)
+    sent = filon("train", "filon.toml", "--on", "emr", "--wait", "--evaluate", "s3://mine/data/bank.csv", "--json", timeout=900)
     assert sent.code == 0, sent.out[-3000:] + sent.err
     assert {"upload", "submit", "read", "search", "fit", "package"} <= set(sent.stages), (
         "progress is the job's own, not only the step's state"
@@ -45,7 +45,7 @@ def test_a_recipe_is_trained_examined_fetched_and_cleaned_up(filon: Filon, aws: 
     scored = filon("predict", str(home / "bundle"), "--data", "bank.csv", "--out", "scored.csv", "--json")
     assert scored.code == 0, scored.out + scored.err
 
-    logs = filon("logs", run, "--follow", "--stderr", "--json", timeout=60)
+    logs = filon("logs", run, "--follow", "--stderr", "--json", timeout=300)
     assert "SparkContext" in logs.out
 
     doctor = filon("doctor", run)
@@ -58,8 +58,21 @@ def test_a_recipe_is_trained_examined_fetched_and_cleaned_up(filon: Filon, aws: 
     assert aws.keys(out), "a finished model is the user's own"
 
 
+def test_a_rehearsal_comes_home_with_a_model_and_leaves_nothing(filon: Filon, project: Path) -> None:
+    done = filon(
+        "rehearse", "filon.toml", "--on", "emr", "--data", "bank.csv", "--set", "search.xgboost.max_depth=3", "--json", timeout=900
+    )
+    assert done.code == 0, done.out[-3000:] + done.err
+    said = done.result["result"]
+    assert (Path(said["home"]) / "bundle" / "bundle.json").exists()
+    assert said["left"] == []
+    assert said["log_lines"] > 0
+    assert any("as the recipe says: $" in line for line in said["true_run"])
+    assert not list((project / "runs" / ".jobs").glob("*"))
+
+
 def test_our_own_error_comes_back_as_it_was_raised(filon: Filon, aws: Account, project: Path) -> None:
-    sent = filon("train", "filon.toml", "--on", "emr", "--wait", "--set", "data.label=churned", "--json", timeout=300)
+    sent = filon("train", "filon.toml", "--on", "emr", "--wait", "--set", "data.label=churned", "--json", timeout=900)
     assert sent.code == 3, sent.out[-2000:] + sent.err
     assert sent.result["error"]["code"] == "read.label-missing"
     seen = filon("doctor", "latest", "--wait", "30", "--json")

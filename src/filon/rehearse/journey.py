@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sys
 import tarfile
 import tempfile
@@ -75,6 +76,7 @@ def _travel(file: RecipeFile, runs: Path, listen: Listen) -> Rehearsed:
         lines = _late_logs(Reader(bucket=place.bucket, handle=handle), listen)
     finally:
         deleted = delete(place.aws, place.ledger, find_doomed(place.aws, place.ledger, place.bucket, outputs=True), listen)
+        shutil.rmtree(runs / ".jobs" / handle.id, ignore_errors=True)  # its account is gone: no command may find it again
     left = tuple(one.text for one in find_doomed(place.aws, place.ledger, place.bucket, outputs=True) if one.kind != "nothing")
     return Rehearsed(home=home, handle=handle, log_lines=lines, deleted=deleted, left=left)
 
