@@ -16,7 +16,7 @@ from filon.engines.tally import Tally
 from filon.evaluate import EvaluateSettings, Interval
 from filon.evaluate.bootstrap import intervals
 from filon.evaluate.metrics import Reading, better, names
-from filon.watch import statistics as apart
+from filon.watch import distances as apart
 from filon.watch.baseline import Baseline
 from filon.watch.estimate import estimates
 from filon.watch.records import ClassDrift, ColumnDrift, Distance, MetricDrift, Period, ScoreDrift

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
-from filon.watch import statistics as apart
+from filon.watch import distances as apart
 
 RNG = np.random.default_rng(3)
 
