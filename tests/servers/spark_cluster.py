@@ -81,7 +81,7 @@ class Cluster:
     def kill_worker(self, number: int) -> None:
         """`kill -9` of a worker, its executor and all that runs in it, as when a machine is lost."""
         process = self.workers.pop(number)
-        for pid in sorted(_children(process.pid), reverse=True):
+        for pid in sorted(below(process.pid), reverse=True):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         with suppress(ProcessLookupError):
@@ -117,7 +117,7 @@ def _start(words: list[str], environment: dict[str, str], log: Path) -> "subproc
         return subprocess.Popen([str(program), *words], env=environment, stdout=out, stderr=out, start_new_session=True, cwd=log.parent)
 
 
-def _children(pid: int) -> list[int]:
+def below(pid: int) -> list[int]:
     """Every process below one, whatever its process group."""
     found = []
     for entry in Path("/proc").iterdir():
@@ -125,7 +125,7 @@ def _children(pid: int) -> list[int]:
             with suppress(OSError, IndexError, ValueError):
                 parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
                 if parent == pid:
-                    found += [int(entry.name), *_children(int(entry.name))]
+                    found += [int(entry.name), *below(int(entry.name))]
     return found
 
 

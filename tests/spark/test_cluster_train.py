@@ -4,13 +4,17 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.servers.spark_cluster import Cluster, cluster, standalone  # noqa: F401 : fixtures
+from tests.servers.spark_cluster import Cluster, below, cluster, standalone  # noqa: F401 : fixtures
 from tests.spark.test_cluster import filon, recipe
 from tests.story.conftest import COMMAND, environment
+
+from filon.places.environment import cached
+from filon.places.lanes import own_versions, require_lane
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
@@ -27,7 +31,7 @@ def facts(run: Path) -> dict[str, Any]:
         "folds": manifest["folds"],
         "openings": manifest["openings"],
         "threshold": manifest["threshold"],
-        "trials": {one["number"]: (one["family"], one["settings"], one["state"], one["value"]) for one in trials},
+        "trials": {one["number"]: (one["family"], one["settings"], one["state"], one["metrics"]) for one in trials},
         "winner": summary["winner"]["name"],
         "models": summary["models"],
         "test": summary["winner"]["test_metrics_retrained"],
@@ -77,3 +81,31 @@ def test_a_recipe_that_no_worker_has_room_for_is_an_error_and_not_a_wait(tmp_pat
     assert said.code == 5
     assert said.result["error"]["code"] == "engines.spark-no-slots"
     assert "spark.executor.memory" in said.result["error"]["fix"]
+
+
+def test_workers_run_on_the_environment_that_the_job_took_along(tmp_path: Path, cluster: Cluster) -> None:  # noqa: F811
+    lane = require_lane(own_versions())
+    packed = cached(lane)
+    folder = recipe(tmp_path, cluster, more=f'strategy = "tasks"\narchive = "{packed.path}"\n')
+    seen: set[str] = set()
+
+    def look(event: dict[str, Any]) -> None:
+        if event["stage"] in ("split", "search", "fit"):
+            seen.update(python_paths(cluster))
+
+    there = train_and_disturb(folder, look)
+    assert (there / "bundle" / "model.ubj").exists()
+    assert seen, "no Python worker was seen"
+    assert all("/environment/site-packages" in path for path in seen)
+
+
+def python_paths(cluster: Cluster) -> set[str]:  # noqa: F811
+    """PYTHONPATH of each Python worker that runs below the cluster's workers."""
+    found = set()
+    for worker in cluster.workers.values():
+        for pid in below(worker.pid):
+            with suppress(OSError):
+                if b"pyspark.daemon" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    said = dict(pair.partition("=")[::2] for pair in Path(f"/proc/{pid}/environ").read_text().split("\0"))
+                    found.add(said.get("PYTHONPATH", ""))
+    return found
