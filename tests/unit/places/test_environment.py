@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from filon.errors import SetupError
-from filon.places.environment import build, environment_key, lane_of_archive, pack, probe, starter
+from filon.places.environment import build, cached, environment_key, lane_of_archive, pack, probe, starter
 from filon.places.lanes import find_lane
 from filon.places.wheels import missing, own, requirements, unpack
 
@@ -132,7 +132,8 @@ def test_a_version_without_wheels_is_told_in_pip_s_words(tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_the_environment_of_a_lane_imports_and_comes_out_the_same_twice(tmp_path: Path) -> None:
-    made = [build(LANE, tmp_path / f"{k}.tar.gz") for k in range(2)]
+    made = [cached(LANE), build(LANE, tmp_path / "again.tar.gz")]
     assert made[0].sha256 == made[1].sha256
+    assert cached(LANE) == made[0]
     assert made[0].checked
     assert not [name for name in made[0].packages if name.startswith(("pyspark", "py4j"))]
