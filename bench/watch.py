@@ -96,12 +96,27 @@ def capture(folder: Path, rows: int, form: str, each: int) -> int:
     return size
 
 
+def peak_mib(pid: int) -> float:
+    """Peak resident set of a process (`VmHWM`: what it was forked from does not count), 0 when it has just ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), 0.0)
+
+
 def watched(bundle: Path, place: Path, out: Path) -> dict[str, float]:
     """The command in a process of its own."""
     began = time.monotonic()
     words = [sys.executable, "-m", "filon", "watch", str(bundle), "--capture", str(place), "--out", str(out), "--json"]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
+    peak = 0.0
+    while True:
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            break
+        peak = max(peak, peak_mib(process.pid))
+        time.sleep(0.1)
     if os.waitstatus_to_exitcode(status) not in (0, 1):
         raise SystemExit(f"filon watch ended with {os.waitstatus_to_exitcode(status)}")
     found = json.loads((out / "watch.json").read_text())
@@ -110,7 +125,7 @@ def watched(bundle: Path, place: Path, out: Path) -> dict[str, float]:
         "rows": found["rows"],
         "seconds": seconds,
         "processor_s": usage.ru_utime + usage.ru_stime,
-        "peak_mib": usage.ru_maxrss / 1024,
+        "peak_mib": peak,
         "alarms": found["alarms"],
     }
 
