@@ -28,6 +28,7 @@ TASK_MIB = 1280
 DuckDB takes a little more than a gibibyte)."""
 
 
+FILTER_MIB = 256
 COPIED_BYTES = 8 << 20
 
 
@@ -268,9 +269,11 @@ def _queried(
             wanted = ", ".join(quoted(name) for name in names) or "1"
             yield from (batch for batch in connection.sql(f"SELECT {wanted} FROM typed").to_arrow_reader(rows) if batch.num_rows)
             return
-        for batch in connection.cursor().sql("SELECT * FROM typed").to_arrow_reader(rows):
-            if batch.num_rows and (found := calculated(batch, source, connection)).num_rows:
-                yield found.select(list(names))
+        # While the rows stream, the connection is taken: the filter has one of its own
+        with connect(folder, 1, FILTER_MIB) as filtering:
+            for batch in connection.sql("SELECT * FROM typed").to_arrow_reader(rows):
+                if batch.num_rows and (found := calculated(batch, source, filtering)).num_rows:
+                    yield found.select(list(names))
     finally:
         connection.close()
 
