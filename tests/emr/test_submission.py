@@ -27,6 +27,14 @@ pytestmark = [pytest.mark.server]
 RECIPE = 'name = "bank"\n[data]\nsource = "s3://mine/data/bank.csv"\nlabel = "deposit"\n'
 
 
+@pytest.fixture
+def slow(account: Account) -> Iterator[None]:
+    """Steps take five minutes."""
+    (account.folder / "slow").touch()
+    yield
+    (account.folder / "slow").unlink()
+
+
 def job(tmp_path: Path, key: str = "bank-train-0123456789ab", recipe: str = RECIPE) -> Job:
     return Job(verb="train", name="bank", key=key, base=str(tmp_path), runs=str(tmp_path / "runs"), recipe=recipe)
 
@@ -111,6 +119,20 @@ def test_a_standing_cluster_takes_the_step_and_goes_on(account: Account, setting
     assert not [one for one in deleted if one.kind == "cluster"], "what we did not make is not ours to delete"
 
 
+def test_a_colleagues_cluster_is_left_alone_unless_all_are_meant(
+    account: Account, settings: EmrSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: None
+) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("filon.places.emr.transient.maker", lambda: "colleague@elsewhere")
+        elsewhere.setenv("FILON_HOME", str(tmp_path / "theirs"))
+        theirs = Emr(settings).submit(job(tmp_path), silence)
+    place = Emr(settings)
+    assert find_doomed(place.aws, place.ledger, place.bucket) == []
+    everybodys = find_doomed(place.aws, place.ledger, place.bucket, others=True)
+    assert [one.resource for one in everybodys if one.kind == "cluster"] == [theirs.facts["cluster"]]
+    assert {one.kind for one in everybodys} == {"cluster", "folder", "object"}
+
+
 def test_an_unchanged_environment_is_not_sent_again(
     account: Account, proxy: Between, settings: EmrSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,9 +191,15 @@ def test_a_bucket_of_another_region_is_refused(account: Account, settings: EmrSe
     assert "us-east-1" in refused.value.fix
 
 
-def test_evaluation_follows_on_the_cluster_of_the_training(account: Account, settings: EmrSettings, tmp_path: Path) -> None:
+@pytest.mark.parametrize("over", [False, True], ids=["while-it-runs", "after-its-end"])
+def test_evaluation_follows_on_the_cluster_of_the_training(
+    over: bool, account: Account, slow: None, settings: EmrSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = Emr(settings)
     trained = place.submit(job(tmp_path), silence)
+    if over:  # between our look at the cluster and the step
+        account.client("emr").terminate_job_flows(JobFlowIds=[trained.facts["cluster"]])
+        monkeypatch.setattr(place, "_open_cluster", lambda: trained.facts["cluster"])
     exam = Job(
         verb="evaluate",
         name="bank",
@@ -182,7 +210,7 @@ def test_evaluation_follows_on_the_cluster_of_the_training(account: Account, set
         data="s3://mine/data/bank.csv",
     )
     second = place.submit(exam, silence)
-    assert second.facts["cluster"] == trained.facts["cluster"]
+    assert (second.facts["cluster"] == trained.facts["cluster"]) is not over
     assert second.out.startswith("s3://mine/filon/results/eval_")
 
 
@@ -201,14 +229,6 @@ def test_a_local_bundle_goes_along(account: Account, settings: EmrSettings, tmp_
     assert words[words.index("--bundle") + 1] == "s3://mine/filon/jobs/bank-evaluate-1/bundle"
     assert "filon/jobs/bank-evaluate-1/bundle/model.ubj" in account.keys("filon/jobs/")
     clean(account, settings)
-
-
-@pytest.fixture
-def slow(account: Account) -> Iterator[None]:
-    """Steps take five minutes."""
-    (account.folder / "slow").touch()
-    yield
-    (account.folder / "slow").unlink()
 
 
 @pytest.mark.parametrize("stays", [False, True], ids=["made-for-it", "standing"])

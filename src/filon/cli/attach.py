@@ -32,6 +32,7 @@ def command(run: str, runs: Path, recipe: str | None, as_json: bool) -> None:
 
         place = Emr(load_recipe(recipe).recipe.places.emr)
         handle = fetch_handle(place.bucket, run, runs)
+    place.ends_on_stop = False  # who looks in from elsewhere ends nothing by leaving
     ended = place.follow(handle, terminal)
     terminal.say(f"  {ended.state:<8} {ended.id}", bold=True)
     terminal.say(f"  {'out':<8} {ended.out}")

@@ -14,7 +14,7 @@ from filon.places.emr.bucket import Bucket, address
 from filon.places.emr.client import Aws, pages, patiently
 from filon.places.emr.ledger import Entry, Ledger
 from filon.places.emr.submit import step_name
-from filon.places.emr.transient import ALIVE, MADE_BY, TAG
+from filon.places.emr.transient import ALIVE, BY, MADE_BY, TAG, maker
 
 MANIFESTS = ("manifest.json", "metrics.json", "_SUCCESS")
 """The last file of an output: where one stands, the output is whole and belongs to the user."""
@@ -31,7 +31,9 @@ class Doomed:
     entry: Entry | None
 
 
-def find_doomed(aws: Aws, ledger: Ledger, bucket: Bucket | None, *, job: str = "", outputs: bool = False) -> list[Doomed]:
+def find_doomed(
+    aws: Aws, ledger: Ledger, bucket: Bucket | None, *, job: str = "", outputs: bool = False, others: bool = False
+) -> list[Doomed]:
     """What is there of ours, in the order in which it may be deleted: steps, groups, clusters, then what they read.
 
     Parameters
@@ -39,15 +41,16 @@ def find_doomed(aws: Aws, ledger: Ledger, bucket: Bucket | None, *, job: str = "
     bucket : where to look for things that are in no ledger of this machine; None to trust the ledger alone
     job : the key of one job; "" for all of them, with what jobs share
     outputs : finished models and results too
+    others : also what other people and machines have made with the same bucket, by tag and by prefix
     """
     found: dict[tuple[str, str], Doomed] = {}
     for entry in ledger.entries(job):
         if entry.region == aws.region:
             for one in _by_entry(aws, entry, bucket, outputs):
                 found.setdefault((one.kind, one.resource), one)
-    for one in _by_tag(aws, job):
+    for one in _by_tag(aws, job, others):
         found.setdefault((one.kind, one.resource), one)
-    if bucket is not None:
+    if bucket is not None and (job or others):
         for one in _by_prefix(bucket, job):
             found.setdefault((one.kind, one.resource), one)
     order = ("nothing", "step", "group", "job-run", "application", "cluster", "folder", "output", "object")
@@ -91,14 +94,15 @@ def _by_entry(aws: Aws, entry: Entry, bucket: Bucket | None, outputs: bool) -> l
     return [Doomed(kind=entry.kind, resource=place.uri, within="", text=text, entry=entry)]
 
 
-def _by_tag(aws: Aws, job: str) -> list[Doomed]:
-    """Clusters that carry our tags: those of another machine, or of a ledger that was lost."""
+def _by_tag(aws: Aws, job: str, others: bool) -> list[Doomed]:
+    """Clusters that carry our tags: a ledger may be lost. A colleague's are ours to end only when their job is named, or all are meant."""
     found = []
     for one in pages(aws, "emr", "list_clusters", "Clusters", ClusterStates=list(ALIVE)):
         if not one["Name"].startswith("filon-") or (job and one["Name"] != step_name(job)):
             continue
         tags = {tag["Key"]: tag["Value"] for tag in aws.call("emr", "describe_cluster", ClusterId=one["Id"])["Cluster"].get("Tags", [])}
-        if tags.get(MADE_BY["Key"]) == MADE_BY["Value"] and tags.get(TAG, "") and job in ("", tags[TAG]):
+        meant = tags.get(TAG) == job if job else others or tags.get(BY) == maker()
+        if tags.get(MADE_BY["Key"]) == MADE_BY["Value"] and tags.get(TAG, "") and meant:
             found.append(_cluster(one["Id"], None))
     return found
 

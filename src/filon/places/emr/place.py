@@ -43,6 +43,7 @@ class Emr:
         self.ledger = ledger or Ledger()
         self.bucket = Bucket(self.aws, settings.bucket, self.ledger)
         self.log_uri = settings.log_uri or (self.bucket.root / "logs").uri
+        self.ends_on_stop = True
         self._cluster = ""  # made for an earlier job of this very command: the evaluation goes where the training went
 
     def submit(self, job: Job, listen: Listen) -> Handle:
@@ -123,7 +124,13 @@ class Emr:
         cluster = self._standing_cluster() or self._open_cluster()
         if cluster:
             entry = self.ledger.intend("step", order.name, job=order.job.key, region=self.aws.region, within=cluster)
-            answer = self.aws.call("emr", "add_job_flow_steps", JobFlowId=cluster, Steps=[order.step("CONTINUE")])
+            try:
+                answer = self.aws.call("emr", "add_job_flow_steps", JobFlowId=cluster, Steps=[order.step("CONTINUE")])
+            except PlaceError as exc:
+                if cluster == self.settings.cluster_id or exc.code != "places.request-refused":
+                    raise
+                self._cluster = ""  # it ended in this very moment, after its own step: another is made
+                return self._make_cluster(order, listen)
             step = str(answer["StepIds"][0])
             self.ledger.made(entry, step)
             listen(Event(stage="submit", text=f"step {step} on {cluster}"))
@@ -226,7 +233,7 @@ class Emr:
 
     def _stopped(self, handle: Handle, listen: Listen) -> None:
         cluster = handle.facts["cluster"]
-        if handle.facts.get("transient"):
+        if handle.facts.get("transient") and self.ends_on_stop:
             listen(Event(stage="stop", text=f"ending the cluster {cluster}, which was made for this job"))
             patiently(lambda: self.aws.call("emr", "terminate_job_flows", JobFlowIds=[cluster]))
             self._keep(replace(handle, state="cancelled"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from filon.places.emr.policies import PROJECT_TAG
@@ -9,6 +10,8 @@ from filon.places.emr.settings import EmrSettings
 
 ALIVE = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING")
 TAG = "filon:job"
+BY = "filon:by"
+"""Who made it, user@machine: clean-up leaves a colleague's cluster alone."""
 MADE_BY = {"Key": "filon:made-by", "Value": "filon"}
 
 CONFIGURATIONS: tuple[dict[str, Any], ...] = (
@@ -67,8 +70,21 @@ def tags(settings: EmrSettings, job: str, project: str) -> list[dict[str, str]]:
         MADE_BY,
         {"Key": TAG, "Value": job},
         {"Key": PROJECT_TAG, "Value": project},
+        {"Key": BY, "Value": maker()},
         *({"Key": key, "Value": value} for key, value in sorted(settings.tags.items())),
     ]
+
+
+def maker() -> str:
+    """user@machine, as a tag's value may be."""
+    import getpass
+    import platform
+
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        user = "nobody"
+    return re.sub(r"[^\w@.:/=+-]", "-", f"{user}@{platform.node()}")[:256]
 
 
 def groups(settings: EmrSettings) -> list[dict[str, Any]]:
