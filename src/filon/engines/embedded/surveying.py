@@ -1,5 +1,8 @@
 """One pass over live rows, counted as they are scored."""
 
+from dataclasses import replace
+
+from filon.engines.embedded.captured import CapturedTable
 from filon.engines.embedded.folds import EmbeddedFold
 from filon.engines.embedded.pulse import Pulse
 from filon.engines.embedded.scoring import SCORE_ROWS, ScoredTable, Streamed
@@ -13,6 +16,8 @@ def survey(scored: ScoredTable, plan: SurveyPlan, labels: Streamed | None, liste
     if labels is not None:
         label = labels.source.names("label")[0]
         index = indexed(labels.batches(tuple(dict.fromkeys((*plan.named, label))), SCORE_ROWS), plan, label)
+    if isinstance(scored.rows, CapturedTable):
+        scored = replace(scored, threads=1)  # the cores are busy parsing: more threads would only wait for each other
     surveyor = Surveyor(plan, index)
     pulse = Pulse(listen, "watch", "scored and counted", scored.rows.rows if isinstance(scored.rows, EmbeddedFold) else 0)
     for block in scored.blocks(plan.columns):
