@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from filon.engines.base import FitPlan, Fitted, Trial
 from filon.engines.spark.capacity import capacity, refuse_dynamic, slots_of, wait_for_slots
-from filon.engines.spark.listener import STEP
+from filon.engines.spark.listener import STEP, watched
 from filon.engines.spark.pulse import Ear, Line, Mouth, driver_host
 from filon.engines.spark.shipped import FoldPiece, ShippedRows
 from filon.engines.spark.shipping import LOWEST, first, pack
