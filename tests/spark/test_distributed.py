@@ -24,8 +24,8 @@ pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
 
 TRIALS = [
     Trial(number=1, family="xgboost", settings={"num_round": 200, "max_depth": 4, "eta": 0.2, "early_stopping_rounds": 10}, seed=5),
-    Trial(number=2, family="random_forest", settings={"numTrees": 60, "maxDepth": 8}, seed=6),
-    Trial(number=3, family="random_forest", settings={"numTrees": 20, "maxDepth": 5}, seed=6),
+    Trial(number=2, family="random_forest", settings={"numTrees": 150, "maxDepth": 8}, seed=6),
+    Trial(number=3, family="random_forest", settings={"numTrees": 100, "maxDepth": 5}, seed=6),
     Trial(number=4, family="gbt", settings={"maxIter": 30, "maxDepth": 3}, seed=7),
     Trial(number=5, family="logistic_regression", settings={"regParam": 0.01}, seed=8),
 ]
@@ -109,7 +109,7 @@ def test_few_rows_have_few_peers(session: Session, tmp_path_factory: pytest.Temp
         there = fitted(session, pair, [TRIALS[2]], FitPlan(), heard)
     assert [event.fields["peers"] for event in heard if "peers" in event.fields] == [1]
     assert there[3].ensemble is not None
-    assert there[3].ensemble.trees == 60
+    assert there[3].ensemble.trees == 300
 
 
 def test_too_few_slots_are_an_error_and_not_a_wait(session: Session) -> None:

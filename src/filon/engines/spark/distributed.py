@@ -289,11 +289,11 @@ def laid_down(batches: Iterator[pa.RecordBatch], folder: Path, share: Share) -> 
     """A peer's part of the rows as files of its own, which the trainer reads as often as it likes."""
     features, files, rows = len(share.encoding.features), _Files(folder), {False: 0, True: 0}
     for batch in batches:
-        for watched in (False, True):
-            some = batch.filter(_is(batch, watched))
+        for valid in (False, True):
+            some = batch.filter(_is(batch, valid))
             if some.num_rows:
-                files.add(watched, pack(some, features))
-                rows[watched] += some.num_rows
+                files.add(valid, pack(some, features))
+                rows[valid] += some.num_rows
     files.close()
     made = [
         ShippedRows([FoldPiece(rows=rows[w], paths=files.paths(w))], share.encoding, share.class_weights) for w in (False, True) if rows[w]
