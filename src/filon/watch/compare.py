@@ -67,7 +67,8 @@ def compare(baseline: Baseline, plan: SurveyPlan, survey: Survey, settings: Watc
     scores = [_score(baseline, at, parts[first + at]) for at in range(plan.curves)]
     classes = _classes(baseline, parts[-1])
     judged = survey.rows >= settings.min_rows
-    asked = [question for at, column in enumerate(columns) for question in _questions(at, column, settings)]
+    judging = [(at, column) for at, column in enumerate(columns) if column.name not in settings.ignore]
+    asked = [question for at, column in judging for question in _questions(at, column, settings)]
     asked += [_Asked(kind="score", place=at, p=one.distance.p, large=_large(one.distance, settings)) for at, one in enumerate(scores)]
     asked.append(_Asked(kind="classes", place=0, p=classes.distance.p, large=_large(classes.distance, settings)))
     chance = apart.corrected([question.p for question in asked], settings.correction)
@@ -205,7 +206,7 @@ def _with(one: Distance, p: float, alarm: bool) -> Distance:
 
 def _told(column: ColumnDrift, at: int, found: Mapping[tuple[str, int], float], alarms: Mapping[tuple[str, int], bool]) -> ColumnDrift:
     kinds = tuple(kind for kind in ("drift", "missing", "unseen", "outside") if alarms.get((kind, at)))
-    return replace(column, alarms=kinds, distance=_with(column.distance, found["drift", at], alarms["drift", at]))
+    return replace(column, alarms=kinds, distance=_with(column.distance, found.get(("drift", at), 1.0), alarms.get(("drift", at), False)))
 
 
 def _metrics(

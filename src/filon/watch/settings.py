@@ -26,5 +26,6 @@ class WatchSettings(Settings):
     unseen: float = Field(0.01, ge=0, le=1, description="by how much the share of categories that training did not know may rise")
     outside: float = Field(0.01, ge=0, le=1, description="share of numbers below the least or above the greatest value of training")
     metric_drop: float = Field(0.02, ge=0, description="by how much a metric may be worse than on the test fold, beyond both intervals")
+    ignore: tuple[str, ...] = Field((), description="columns that are shown but not judged, such as those a capture leaves out or hashes")
     min_rows: int = Field(100, ge=1, description="with fewer rows nothing is judged")
     resamples: int = Field(200, ge=50, le=10_000, description="of the bootstrap behind each metric's interval")

@@ -93,6 +93,7 @@ def test_thresholds_and_corrections_are_obeyed(model: Trained) -> None:
     x[:, 10] += 0.2
     survey = model.survey(x)
     assert alarms(model.compare(survey, distance=0.5, psi=9, js=1)) == []
+    assert alarms(model.compare(survey, ignore=("f10",))) == []
     assert alarms(model.compare(survey, correction="bh")) == [("column-drifted", "f10")]
 
 
