@@ -102,8 +102,8 @@ def gunzipped(raw: bytes) -> bytes:
     """What can be read of a gzip file; one that is cut short gives what is there.
 
     >>> import gzip
-    >>> whole = gzip.compress(b"one\\ntwo\\n" * 1000)
-    >>> gunzipped(whole[: len(whole) // 2]).startswith(b"one")
+    >>> whole = gzip.compress(" ".join(str(number) for number in range(10_000)).encode())
+    >>> gunzipped(whole[: len(whole) // 2]).startswith(b"0 1 2")
     True
     """
     if raw[:2] != b"\x1f\x8b":
