@@ -73,7 +73,7 @@ def test_a_rehearsal_comes_home_with_a_model_and_leaves_nothing(filon: Filon, pr
 
 def test_our_own_error_comes_back_as_it_was_raised(filon: Filon, aws: Account, project: Path) -> None:
     sent = filon("train", "filon.toml", "--on", "emr", "--wait", "--set", "data.label=churned", "--json", timeout=900)
-    assert sent.code == 3, sent.out[-2000:] + sent.err
+    assert sent.code == 2, sent.out[-2000:] + sent.err
     assert sent.result["error"]["code"] == "read.label-missing"
     seen = filon("doctor", "latest", "--wait", "30", "--json")
     assert seen.code == 1
