@@ -28,6 +28,9 @@ DRIVER_SCORES = 1 << 22
 """Above so many rows, so many distinct scores at most reach the driver (80 MiB of it); `resolution` says how fine that is. Below, the
 tally is the embedded engine's to the bit: exact up to `tally.MOST` scores."""
 
+UNTOLD = 64
+"""Partitions of a fold over Spark Connect: what two levels of the merge take."""
+
 Key = tuple[str, ...]
 
 
@@ -45,8 +48,9 @@ def tally(scored: SparkScored, by: Sequence[str], listen: Listen) -> Mapping[Key
     if isinstance(rows, SparkFold):
         weighted = bool(rows.plan.weight)
         frame = rows.plain.select("label", *(["weight"] if weighted else []), *rows.features)
+        # Connect does not tell the number of partitions
+        frame, count = (frame.coalesce(UNTOLD), UNTOLD) if rows.session.connect else (frame, int(frame.rdd.getNumPartitions()))
         states = frame.mapInArrow(Telling(OfFold(FoldRows(scorer=scorer, weighted=weighted), by=tuple(by))), SQL)
-        count = partitions(frame)
     else:
         states = rows.map(OfTable(scorer, by=tuple(by)), STATE, scorer.columns())
         count = len(rows.cut.pieces)
@@ -55,14 +59,6 @@ def tally(scored: SparkScored, by: Sequence[str], listen: Listen) -> Mapping[Key
     if found is None:
         return {key: one.result() for key, one in counted((), scorer.encoding, by, _unheard).items()}
     return unpacked(found)
-
-
-def partitions(frame: Any) -> int:
-    """Partitions of a DataFrame; over Connect, which does not tell, as many as a merge in two levels takes."""
-    try:
-        return int(frame.rdd.getNumPartitions())
-    except Exception:  # Connect has no RDDs, and says so by an error of its own
-        return 64
 
 
 @dataclass(frozen=True, slots=True)
