@@ -57,7 +57,7 @@ def test_a_driver_elsewhere_is_heard_and_its_run_comes_to_s3(tmp_path: Path, s3:
     assert out.startswith("s3://mine/filon/models/model_")
     there_folds = json.loads(s3.get(f"{out.removeprefix('s3://mine/')}/manifest.json"))["folds"]
     here = filon(tmp_path, "train", "--json", "--set", "data.source=bank.csv", "--runs", "here")
-    assert json.loads((Path(here.result["result"]["run"]) / "manifest.json").read_text())["folds"] == there_folds
+    assert json.loads((tmp_path / here.result["result"]["run"] / "manifest.json").read_text())["folds"] == there_folds
 
 
 def test_an_error_elsewhere_comes_back_as_it_was_raised(tmp_path: Path, s3: S3, yarn: Path) -> None:  # noqa: F811

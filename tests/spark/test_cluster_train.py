@@ -72,7 +72,7 @@ def test_a_run_whose_workers_are_killed_is_the_run_of_this_machine(tmp_path: Pat
     assert killed == ["search", "fit"]
     here = filon(folder, "train", "--json", "--runs", "here", *LONGER)
     assert here.code == 0, here.err
-    assert facts(there) == facts(Path(here.result["result"]["run"]))
+    assert facts(there) == facts(folder / here.result["result"]["run"])
 
 
 def test_a_recipe_that_no_worker_has_room_for_is_an_error_and_not_a_wait(tmp_path: Path, cluster: Cluster) -> None:  # noqa: F811

@@ -43,8 +43,8 @@ def test_a_recipe_on_s3_ends_as_on_disk_and_its_scores_go_back_there(tmp_path: P
     there = filon(tmp_path, "train", "--json", "--engine", "spark", "--runs", "there", **s3.environment())
     assert there.code == 0, there.out[-2000:] + there.err[-2000:]
     here = filon(tmp_path, "train", "--json", "--set", "data.source=bank.csv", "--runs", "here")
-    run = Path(there.result["result"]["run"])
-    assert folds(run) == folds(Path(here.result["result"]["run"]))
+    run = tmp_path / there.result["result"]["run"]
+    assert folds(run) == folds(tmp_path / here.result["result"]["run"])
 
     options = [word for name, value in {**CONF, **with_jars}.items() for word in ("--spark-conf", f"{name}={value}")]
     words = ["predict", str(run / "bundle"), "--data", parquet, "--json"]
