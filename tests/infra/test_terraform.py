@@ -121,7 +121,11 @@ def test_nothing_is_made_without_a_yes(folder: Path, account: Account, capsys: p
     assert account.client("emr").list_clusters()["Clusters"] == []
 
 
-def test_the_whole_life_of_an_infrastructure(folder: Path, account: Account, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_whole_life_of_an_infrastructure(
+    folder: Path, account: Account, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in account.environment().items():
+        monkeypatch.setenv(name, value)  # every test begins without AWS's variables
     assert run(words("up", folder, "--yes")) == 0
     said = capsys.readouterr().out
     stands = _stands(account)
