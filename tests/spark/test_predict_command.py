@@ -1,0 +1,66 @@
+"""`filon predict --engine spark` as a shell sees it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from tests.unit.package.conftest import rows, seal
+
+pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.xdist_group("spark")]
+
+SPARK = ("--engine", "spark", "--master", "local[1]", "--spark-conf", "spark.driver.memory=1g")
+
+
+def filon(*words: str, cwd: Path) -> "subprocess.Popen[str]":
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("FILON_", "AWS_"))}
+    command = [sys.executable, "-m", "filon", *words, "--json"]
+    return subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def ended(process: "subprocess.Popen[str]") -> dict:
+    said, err = process.communicate(timeout=280)
+    assert process.returncode == 0, said + err
+    return json.loads(said.strip().splitlines()[-1])["result"]
+
+
+def test_both_engines_write_the_same_rows(tmp_path: Path) -> None:
+    bundle = seal(tmp_path / "made", "random_forest", derived=True)
+    frame = rows(1000, seed=5).to_pandas().astype({"age": object})
+    frame.loc[17, "age"] = "unknown age"
+    frame.to_csv(tmp_path / "new.csv", index=False)
+    words = ("predict", str(bundle.path), "--data", "new.csv", "--keep", "customer", "--out")
+    there = ended(filon(*words, "there.parquet", *SPARK, cwd=tmp_path))
+    here = ended(filon(*words, "here.parquet", cwd=tmp_path))
+    assert {**there, "out": ""} == {**here, "out": ""}
+    assert (there["rows"], there["scored"], there["reasons"]) == (1000, 999, {'"age" is not a number': 1})
+    one, other = (pq.read_table(tmp_path / name).to_pandas() for name in ("here.parquet", "there.parquet"))
+    pd.testing.assert_frame_equal(one, other, atol=1e-6)
+
+
+def test_stream_ends_well_when_it_is_told_to(tmp_path: Path) -> None:
+    bundle = seal(tmp_path / "made", "xgboost")
+    (tmp_path / "in").mkdir()
+    pq.write_table(rows(200), tmp_path / "in" / "a.parquet")
+    words = ("predict", str(bundle.path), "--stream", "--data", "in", "--out", "out", "--checkpoint", "notes", *SPARK)
+    process = filon(*words, cwd=tmp_path)
+    began = time.monotonic()
+    while not (tmp_path / "out" / "batch=0" / "_SUCCESS").exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < began + 240
+        time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    done = ended(process)
+    assert (done["batches"], done["rows"], done["rejected"]) == (1, 200, 0)
+    again = ended(filon(*words, "--available-now", cwd=tmp_path))
+    assert again["batches"] == 0, "what was scored is not scored again"
+    other = filon(*words[:6], "elsewhere", *words[7:], "--available-now", cwd=tmp_path)
+    said, _ = other.communicate(timeout=240)
+    assert other.returncode == 2
+    assert "predict.stream-checkpoint" in said
