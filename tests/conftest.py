@@ -1,6 +1,7 @@
 """What every test shares: the public data sets, a clean environment, and the switch that rewrites golden texts."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,10 @@ SHARED = ROOT.parent / "shared" / "data"
 settings.register_profile("laptop", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("laptop"), derandomize=True, database=None, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "laptop")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A process that a script put into the background ignores Ctrl-C, and so would the commands that tests start and interrupt
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"

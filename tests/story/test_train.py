@@ -117,15 +117,10 @@ def test_a_run_stopped_at_any_stage_resumes_to_the_same_bundle(filon, bank, stag
     assert [path.name for path in run.rglob("*.tmp")] == []
 
 
-def hears_ctrl_c() -> None:
-    """A process that a script put into the background ignores SIGINT, and so would its children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def stop_at(folder: Path, stage: str, how: signal.Signals) -> int:
     """Start a training and stop it at the first sign of a stage."""
     quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    process = subprocess.Popen([*COMMAND, "train", "--json"], cwd=folder, env=environment(), preexec_fn=hears_ctrl_c, **quiet)
+    process = subprocess.Popen([*COMMAND, "train", "--json"], cwd=folder, env=environment(), **quiet)
     assert process.stdout is not None
     for line in process.stdout:
         if json.loads(line).get("event", {}).get("stage") == stage:

@@ -136,7 +136,7 @@ def test_the_page_opens_on_a_local_database(new_run: NewRun, mlflow_server: Serv
     port = servers.free_port()
     words = [mlflow_server.python, "-c", OPEN, str(run.path.parents[1]), str(port)]
     said = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    with subprocess.Popen(words, cwd=tmp_path, preexec_fn=hears_ctrl_c, **said) as page:
+    with subprocess.Popen(words, cwd=tmp_path, **said) as page:
         assert page.stdout is not None
         heard = []
         for line in page.stdout:
@@ -152,11 +152,6 @@ def test_the_page_opens_on_a_local_database(new_run: NewRun, mlflow_server: Serv
         finally:
             page.kill()
     assert read_state(run.path)["state"] == "sent"
-
-
-def hears_ctrl_c() -> None:
-    """A process that a script put into the background ignores SIGINT, and so would its children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 OPEN = """
