@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from filon.after import explain as explain
-    from filon.after import watch as watch
     from filon.api import check as check
-    from filon.api import evaluate as evaluate
-    from filon.api import load as load
-    from filon.api import predict as predict
     from filon.api import submit as submit
     from filon.api import train as train
-    from filon.api import udf as udf
+    from filon.bundles import evaluate as evaluate
+    from filon.bundles import explain as explain
+    from filon.bundles import load as load
+    from filon.bundles import predict as predict
+    from filon.bundles import udf as udf
+    from filon.bundles import watch as watch
     from filon.errors import FilonError as FilonError
     from filon.lifecycle import compare as compare
     from filon.lifecycle import export as export
@@ -45,15 +45,19 @@ __all__ = [
     "watch",
 ]
 
-LATER = {
+ELSEWHERE = {
     "compare": "filon.lifecycle",
-    "explain": "filon.after",
+    "evaluate": "filon.bundles",
+    "explain": "filon.bundles",
     "export": "filon.lifecycle",
+    "load": "filon.bundles",
+    "predict": "filon.bundles",
     "promote": "filon.lifecycle",
     "rollback": "filon.lifecycle",
-    "watch": "filon.after",
+    "udf": "filon.bundles",
+    "watch": "filon.bundles",
 }
-"""Of a model's life after training: the modules that have them."""
+"""What is done with a bundle, and the life of a registered model: the modules that have them."""
 
 
 def __getattr__(name: str) -> object:
@@ -63,7 +67,7 @@ def __getattr__(name: str) -> object:
     if name == "FilonError":
         return importlib.import_module("filon.errors").FilonError
     if name in __all__:
-        return getattr(importlib.import_module(LATER.get(name, "filon.api")), name)
+        return getattr(importlib.import_module(ELSEWHERE.get(name, "filon.api")), name)
     raise AttributeError(f"module 'filon' has no attribute {name!r}")
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import html
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filon.engines.settings import SparkSettings
+from filon.bundles import load
+from filon.computing import computing
 from filon.errors import RecipeError, SetupError
 from filon.events import Event, Listen, silence
 from filon.files import write_atomic
@@ -24,10 +22,7 @@ from filon.runs import RunFolder, create_run, list_runs, read_json, resume_run
 if TYPE_CHECKING:
     from filon.check.cost import Cost
     from filon.check.records import Checked
-    from filon.engines.base import Engine, Written
-    from filon.engines.spark.streaming import Streamed
     from filon.package import Bundle
-    from filon.package.foreign import Foreign
     from filon.pages import Lang
 
 AnyRecipe = str | Path | Mapping[str, Any]
@@ -100,15 +95,6 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
-    """What `evaluate` left and found."""
-
-    path: Path
-    metrics: Mapping[str, Any]
-    headlines: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
     """The recipe that `init` wrote, and what it noticed."""
 
@@ -162,9 +148,10 @@ def train(
     if file.recipe.track.enabled:
         track.start(folder.path)
     try:
-        with _engine(engine, folder.work, threads, memory_mib, listen, file.recipe.places.spark) as computing:
-            bundle = pipeline.run(pipeline.Story(file=file, folder=folder, engine=computing, listen=listen))
-            computing.leave(folder.path)
+        spark = file.recipe.places.spark
+        with computing(engine, scratch=folder.work, threads=threads, memory_mib=memory_mib, spark=spark, listen=listen) as at_work:
+            bundle = pipeline.run(pipeline.Story(file=file, folder=folder, engine=at_work, listen=listen))
+            at_work.leave(folder.path)
     except BaseException as exc:
         with suppress(SetupError):  # on a full disk the manifest keeps saying "running": --resume takes it up all the same
             folder.end("failed", error=_told(exc))
@@ -191,9 +178,9 @@ def check(
     from filon.read import read
 
     file = _recipe(recipe, sets)
-    with _scratch() as scratch, _engine(engine, scratch, threads, memory_mib, listen, file.recipe.places.spark) as computing:
-        table = computing.read(read(file.recipe.data, file.base, listen))
-        checked = pipeline.look(file, table, computing, listen)
+    with computing(engine, threads=threads, memory_mib=memory_mib, spark=file.recipe.places.spark, listen=listen) as at_work:
+        table = at_work.read(read(file.recipe.data, file.base, listen))
+        checked = pipeline.look(file, table, at_work, listen)
     effective = file.recipe
     estimate = cost(checked, train_share=effective.split.train, valid_share=effective.split.valid, trial_rows=effective.search.rows)
     if html is not None:
@@ -205,151 +192,6 @@ def check(
         cost=estimate,
         cost_lines=_cost_lines(estimate),
     )
-
-
-def evaluate(
-    bundle: str | Path | Bundle,
-    data: str,
-    *,
-    out: str | Path | None = None,
-    lang: Lang = "en",
-    engine: str = "embedded",
-    threads: int | None = None,
-    memory_mib: int | None = None,
-    spark: SparkSettings | None = None,
-    listen: Listen = silence,
-) -> Evaluation:
-    """Examine a bundle on a labelled table and write its report.
-
-    Parameters
-    ----------
-    data : file, folder, glob or s3:// URI with the bundle's columns and its label
-    out : folder of the report; `eval_<time>/` in the current folder when left out
-    """
-    from filon import scoring
-
-    opened = load(bundle)
-    with _scratch() as scratch, _engine(engine, scratch, threads, memory_mib, listen, spark) as computing:
-        path, metrics, headlines = scoring.evaluate(opened, data, Path(out) if out else None, lang, computing, listen)
-    return Evaluation(path=path, metrics=metrics, headlines=tuple(headlines))
-
-
-def predict(
-    bundle: str | Path | Bundle,
-    data: str,
-    out: str,
-    *,
-    keep: Sequence[str] = (),
-    drop: Sequence[str] = (),
-    rejects: str | Path | None = None,
-    trust: bool = False,
-    engine: str = "embedded",
-    threads: int | None = None,
-    memory_mib: int | None = None,
-    spark: SparkSettings | None = None,
-    listen: Listen = silence,
-) -> Written:
-    """Score a table; rows in = scored + rejected.
-
-    Parameters
-    ----------
-    bundle : a bundle, or a model of another maker: an MLflow URI (models:/, runs:/) or folder, a .skops or .joblib file
-    out : .parquet or .csv, committed by one rename; a file, or with engine "spark" a folder of parts
-    keep : source columns carried along ("*": all); the recipe's key when left out
-    drop : columns that are no features, for a model that does not know the names of its features
-    rejects : where rows that cannot be scored go, with their reason; beside `out` when left out
-    trust : open also models that run code when they are opened (joblib, pickles)
-    """
-    from filon import scoring
-    from filon.package.foreign import Foreign
-
-    opened = _model(bundle, trust)
-    beside = str(rejects) if rejects else ""
-    with _scratch() as scratch, _engine(engine, scratch, threads, memory_mib, listen, spark) as computing:
-        if isinstance(opened, Foreign):
-            return scoring.predict_foreign(opened, data, out, tuple(keep), tuple(drop), beside, computing, listen)
-        return scoring.predict(opened, data, out, tuple(keep), beside, computing, listen)
-
-
-def predict_stream(
-    bundle: str | Path | Bundle,
-    data: str,
-    out: str,
-    *,
-    checkpoint: str,
-    keep: Sequence[str] = (),
-    rejects: str | None = None,
-    available_now: bool = False,
-    threads: int | None = None,
-    memory_mib: int | None = None,
-    spark: SparkSettings | None = None,
-    listen: Listen = silence,
-) -> Streamed:
-    """Score Parquet files as they arrive in a folder, each exactly once, until SIGTERM or Ctrl-C (on Spark).
-
-    Parameters
-    ----------
-    data : folder or glob, s3:// too; writers put whole files there (write beside, then rename). Or kafka://servers/topic, of JSON
-    out : folder; the rows of each batch are in a folder `batch=N` of it
-    checkpoint : folder of the stream's notes, its own for ever
-    available_now : score what is there, then end
-    """
-    from filon import scoring
-
-    opened, beside = load(bundle), rejects or ""
-    with _scratch() as scratch, _engine("spark", scratch, threads, memory_mib, listen, spark) as computing:
-        return scoring.predict_stream(opened, data, out, checkpoint, tuple(keep), beside, available_now, computing)
-
-
-def udf(bundle: str | Path | Bundle, *, name: str = "", spark: Any = None) -> Any:
-    """A pandas UDF of Spark that scores a struct of the bundle's columns.
-
-    Parameters
-    ----------
-    name : registers it for SQL under that name, in the active session or the one given as `spark`
-
-    Returns
-    -------
-    a function of one struct: of two classes the probability of the second (float), of more the probability of each (array of float)
-
-    Examples
-    --------
-    >>> score = filon.udf("runs/bank/.../bundle", name="deposit")  # doctest: +SKIP
-    >>> frame.withColumn("p", score(struct("*")))  # doctest: +SKIP
-    >>> spark.sql("SELECT deposit(struct(*)) AS p FROM customers")  # doctest: +SKIP
-    """
-    from filon.engines import spark_udf
-    from filon.package.structs import FrameScorer
-
-    opened = load(bundle)
-    return spark_udf(FrameScorer(opened), len(opened.classes), name=name, spark=spark)
-
-
-def load(bundle: str | Path | Bundle) -> Bundle:
-    """Open a sealed bundle: hashes are checked, no code of it runs."""
-    from filon.package import Bundle, open_bundle
-
-    return bundle if isinstance(bundle, Bundle) else open_bundle(Path(bundle))
-
-
-def _model(model: str | Path | Bundle, trust: bool) -> Bundle | Foreign:
-    """A bundle, or a model of another maker, by what the path names."""
-    from filon.package import Bundle
-    from filon.package.foreign import is_foreign, open_foreign
-
-    if isinstance(model, Bundle):
-        return model
-    if is_foreign(model):
-        return open_foreign(model, trust=trust)
-    if not (Path(model) / "bundle.json").is_file():
-        from filon.track import models
-
-        if models.is_kept(str(model)):
-            with models.fetched(str(model)) as folder:
-                if not (folder / "bundle.json").is_file():
-                    return models.open_kept(folder, str(model).rstrip("/").rsplit("/", 1)[-1], trust=trust)
-                return load(folder)
-    return load(model)
 
 
 def init(
@@ -373,8 +215,8 @@ def init(
             "init writes over nothing",
             f"choose another folder, or add --force to replace {path}",
         )
-    with _scratch() as scratch, _engine("embedded", scratch, None, None, listen) as computing:
-        made = draft(path.parent, data, label or "", name or "", lang, computing, listen)
+    with computing("embedded", listen=listen) as at_work:
+        made = draft(path.parent, data, label or "", name or "", lang, at_work, listen)
     write_atomic(path, made.text)
     return Made(path=path, label=made.guess.label, notes=made.notes)
 
@@ -434,38 +276,6 @@ def _new_run(root: Path, file: RecipeFile, engine: str) -> RunFolder:
     return create_run(root, file.recipe.name, file.fingerprint, facts)
 
 
-@contextmanager
-def _engine(
-    name: str, scratch: Path, threads: int | None, memory_mib: int | None, listen: Listen, spark: SparkSettings | None = None
-) -> Iterator[Engine]:
-    from filon.engines import open_engine
-
-    if name == "spark":
-        from filon.places.lanes import own_versions, require_lane
-
-        require_lane(own_versions())
-    root = _scratch_root(scratch)
-    opened = open_engine(
-        name, scratch=root, threads=threads or 0, memory_mib=memory_mib or 0, spark=spark or SparkSettings(), listen=listen
-    )
-    with opened as computing:
-        yield computing
-
-
-def _scratch_root(default: Path) -> Path:
-    """FILON_SCRATCH, else the folder given (a run's own work folder: it is on the disk that the user chose for runs)."""
-    return Path(os.environ["FILON_SCRATCH"]) if os.environ.get("FILON_SCRATCH") else default
-
-
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="filon-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def _refuse_mllib(file: RecipeFile, engine: str) -> None:
     """Raise `engines.mllib-embedded` before anything is read."""
     search = file.recipe.search
@@ -500,19 +310,13 @@ def _told(exc: BaseException) -> dict[str, str]:
 
 
 __all__ = [
-    "Evaluation",
     "Event",
     "Looked",
     "Made",
     "Run",
     "check",
-    "evaluate",
     "init",
-    "load",
-    "predict",
-    "predict_stream",
     "run_rows",
     "submit",
     "train",
-    "udf",
 ]

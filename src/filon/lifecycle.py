@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filon.computing import computing
 from filon.errors import RecipeError
 from filon.events import Event, Listen, silence
 from filon.recipe import Recipe, load_recipe, recipe_from
@@ -21,7 +20,6 @@ from filon.registry.rows import Exhibit, Origin, ask, of_table, of_test_folds
 from filon.runs import RunFolder, find_run, list_runs, read_json, read_manifest
 
 if TYPE_CHECKING:
-    from filon.engines.base import Engine
     from filon.export import Exported, Form
     from filon.package import Bundle
     from filon.pages import Lang
@@ -321,7 +319,8 @@ def _asked(
 ) -> tuple[Exhibit, tuple[Any, Any]]:
     """The rows, and what both bundles say of them, in the first one's classes. Openings of a test fold are recorded first (law 3)."""
     listen(Event(stage="compare", text="reading the rows that both are asked"))
-    with _engine(size, listen) as engine:
+    threads, memory_mib = size
+    with computing("embedded", threads=threads, memory_mib=memory_mib, listen=listen) as engine:
         if data is not None:
             exhibit = of_table(bundles, data, engine, most, listen)
         else:
@@ -331,18 +330,6 @@ def _asked(
             exhibit = of_test_folds(bundles, [one.origin for one in candidates], engine, most, listen)
     classes = bundles[0].classes
     return exhibit, (ask(bundles[0], exhibit, classes), ask(bundles[1], exhibit, classes))
-
-
-@contextlib.contextmanager
-def _engine(size: tuple[int | None, int | None], listen: Listen) -> Iterator[Engine]:
-    from filon.engines import open_engine
-
-    threads, memory_mib = size
-    with (
-        tempfile.TemporaryDirectory(prefix="filon-", dir=os.environ.get("FILON_SCRATCH") or None) as scratch,
-        open_engine("embedded", scratch=Path(scratch), threads=threads or 0, memory_mib=memory_mib or 0, listen=listen) as engine,
-    ):
-        yield engine
 
 
 def _candidate(root: Path, run: str | Path) -> _Candidate:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.unit.package.conftest import rows, seal
 
-from filon.api import predict_stream
+from filon.bundles import predict_stream
 from filon.engines.spark import streaming
 from filon.errors import RecipeError, SetupError
 from filon.package import Bundle

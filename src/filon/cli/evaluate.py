@@ -54,7 +54,7 @@ def command(
 
         target = str(out) if out is not None else ""
         return send("evaluate", place, recipe, wait, bundle, data, target, ("--lang", lang), as_json)
-    from filon.api import evaluate
+    from filon.bundles import evaluate
     from filon.cli.terminal import Terminal
 
     terminal = Terminal(as_json)

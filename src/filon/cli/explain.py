@@ -43,7 +43,7 @@ def command(
     Example:
       filon explain runs/bank/20260101_120000-ab12cd34/bundle --data new.csv
     """
-    from filon.after import explain
+    from filon.bundles import explain
     from filon.cli.terminal import Terminal
 
     terminal = Terminal(as_json)

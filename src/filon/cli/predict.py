@@ -65,7 +65,7 @@ def command(
 
         named = [word for name, values in (("--keep", keep), ("--drop", drop)) for value in values for word in (name, value)]
         return send("predict", place, recipe, wait, bundle, data, out, (*named, *(("--rejects", rejects) if rejects else ())), as_json)
-    from filon.api import predict, predict_stream
+    from filon.bundles import predict, predict_stream
     from filon.cli.terminal import Terminal
 
     terminal = Terminal(as_json)

@@ -49,7 +49,7 @@ def command(
     Example:
       filon watch runs/bank/20260101_120000-ab12cd34/bundle --capture capture/ --since 7d
     """
-    from filon.after import watch
+    from filon.bundles import watch
     from filon.check.wording import translate
     from filon.cli.terminal import Terminal
 

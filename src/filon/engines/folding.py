@@ -56,6 +56,18 @@ class Cuts:
         return out
 
 
+def trainable(names: Sequence[str]) -> tuple[FoldName, ...]:
+    """The folds asked for, in order.
+
+    Raises
+    ------
+    ValueError : the test fold, or none, was asked for: `open_test` is its only door (law 3)
+    """
+    if not names or any(name not in ("train", "valid") for name in names) or len(set(names)) != len(names):
+        raise ValueError(f"fold() gives train and valid, not {tuple(names)}: the test fold is opened by open_test, which records it")
+    return tuple(sorted(names))  # type: ignore[arg-type]  # looked at above
+
+
 def count_buckets(buckets: np.ndarray, classes: np.ndarray, most: int) -> np.ndarray:
     """Rows by bucket and class: (BUCKETS, most) int64."""
     place = buckets.astype(np.int64) * most + classes

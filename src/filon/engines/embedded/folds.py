@@ -9,7 +9,7 @@ import numpy as np
 
 from filon.engines.base import FoldInfo, FoldName, SplitPlan
 from filon.engines.embedded.spool import FoldFile, block_rows, canonical
-from filon.engines.folding import PART_SALT, Cuts, count_buckets, cut
+from filon.engines.folding import PART_SALT, Cuts, count_buckets, cut, trainable
 from filon.engines.trainer.rows import Block
 from filon.rows.encode import Encoding
 from filon.rows.hash import BUCKETS, buckets
@@ -209,9 +209,7 @@ class EmbeddedFolds:
         ------
         ValueError : the test fold, or none, was asked for: `open_test` is its only door (law 3)
         """
-        if not names or any(name not in ("train", "valid") for name in names) or len(set(names)) != len(names):
-            raise ValueError(f"fold() gives train and valid, not {names}: the test fold is opened by open_test, which records it")
-        return self._handle(tuple(sorted(names)), self._codes)
+        return self._handle(trainable(names), self._codes)
 
     def open_test(self, reason: str) -> EmbeddedFold:
         """The test fold; each opening is recorded (law 3)."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from filon.engines.base import FoldInfo, FoldName, SplitPlan
-from filon.engines.folding import FOLDS
+from filon.engines.folding import FOLDS, trainable
 from filon.engines.spark.session import Session
 from filon.engines.trainer.rows import Block
 from filon.rows.encode import Encoding
@@ -104,9 +104,7 @@ class SparkFolds:
         ------
         ValueError : the test fold, or none, was asked for: `open_test` is its only door (law 3)
         """
-        if not names or any(name not in ("train", "valid") for name in names) or len(set(names)) != len(names):
-            raise ValueError(f"fold() gives train and valid, not {names}: the test fold is opened by open_test, which records it")
-        return self._handle(tuple(sorted(names)))
+        return self._handle(trainable(names))
 
     def open_test(self, reason: str) -> SparkFold:
         """The test fold; each opening is recorded (law 3)."""

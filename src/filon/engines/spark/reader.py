@@ -71,16 +71,9 @@ class SparkTable:
         columns : names to read, misfits among them; None for all columns
         rows : at most so many a batch
         """
-        task = Task(
-            source=self.source,
-            pieces=self.cut,
-            names=self.names if columns is None else tuple(columns),
-            rows=rows,
-            work=work,
-            environment=environment(self.source),
-        )
-        count = len(self.cut.pieces)
-        return self.session.spark.range(0, count, 1, count).mapInArrow(task, spark_schema(schema))
+        names = self.names if columns is None else tuple(columns)
+        opened = partial(_piece, self.source, self.cut, names, rows)
+        return mapped(self.session, self.source, len(self.cut.pieces), opened, work, schema)
 
     def count(self) -> int:
         """Number of rows (for Parquet without a filter, from the footers alone)."""
@@ -118,19 +111,20 @@ class SparkTable:
         return self._counted
 
 
+Opened = Callable[[int, Path], Located]
+"""Opens one part of a table by its number, with a folder for what is unpacked there."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What a task does: read the pieces whose numbers it is given, and work on their rows."""
+    """What a task does: open the parts whose numbers it is given, and work on their rows."""
 
-    source: Source
-    pieces: Cut
-    names: tuple[str, ...]
-    rows: int
+    opened: Opened
     work: Work
     environment: dict[str, str]
 
     def __call__(self, numbers: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Numbers of pieces to rows."""
+        """Numbers of parts to rows."""
         return telling(self._work(numbers))
 
     def _work(self, numbers: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -140,16 +134,23 @@ class Task:
             for number in batch.column(0).to_pylist():
                 folder = Path(tempfile.mkdtemp(prefix="filon-task-"))
                 try:
-                    yield from self.work(self._located(number, folder))
+                    yield from self.work(self.opened(number, folder))
                 finally:
                     shutil.rmtree(folder, ignore_errors=True)
 
-    def _located(self, number: int, folder: Path) -> Located:
-        piece = self.pieces.pieces[number]
-        place = max(0, piece.place)
-        for batch in rows_of(self.source, piece, self.pieces.stored, self.names, self.rows, folder):
-            yield place, batch
-            place += batch.num_rows
+
+def mapped(session: Session, source: Source, parts: int, opened: Opened, work: Work, schema: pa.Schema) -> Any:
+    """A lazy DataFrame of what `work` makes of each of so many parts, one task a part."""
+    task = Task(opened=opened, work=work, environment=environment(source))
+    return session.spark.range(0, parts, 1, parts).mapInArrow(task, spark_schema(schema))
+
+
+def _piece(source: Source, cut: Cut, names: tuple[str, ...], rows: int, number: int, folder: Path) -> Located:
+    piece = cut.pieces[number]
+    place = max(0, piece.place)
+    for batch in rows_of(source, piece, cut.stored, names, rows, folder):
+        yield place, batch
+        place += batch.num_rows
 
 
 def environment(source: Source) -> dict[str, str]:
