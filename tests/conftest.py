@@ -22,7 +22,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
-PRIVATE = ("AWS_", "MLFLOW_TRACKING_", "MLFLOW_S3_")
+PRIVATE = ("AWS_", "MLFLOW_TRACKING_", "MLFLOW_REGISTRY_", "MLFLOW_S3_")
 """Variables of the person who runs the tests; none of them may reach a test by accident."""
 
 

@@ -51,23 +51,32 @@ def fetched(uri: str) -> Iterator[Path]:
 
 
 def _download(uri: str, tracking: str, registry: str, scratch: Path) -> Path:
-    import mlflow
+    from mlflow import MlflowClient
+    from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-    mlflow.set_tracking_uri(tracking)  # MLflow resolves models:/ by its global state alone
-    mlflow.set_registry_uri(registry)
+    client = MlflowClient(tracking_uri=tracking, registry_uri=registry)
     try:
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(scratch)))
+        place = _place(client, uri)
+        return Path(download_artifacts(artifact_uri=place, dst_path=str(scratch), tracking_uri=tracking, registry_uri=registry))
     except MlflowException as exc:
         if exc.error_code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"):
             said = " ".join(str(exc).split())[:300]
             fix = "correct the URI, or say where MLflow is: export MLFLOW_TRACKING_URI=..."
             raise BundleError("package.model-missing", f"MLflow has no {uri}", said, fix) from exc
         raise
-    finally:
-        mlflow.set_tracking_uri(before[0])
-        mlflow.set_registry_uri(before[1])
+
+
+def _place(client: Any, uri: str) -> str:
+    """Where the files are. MLflow's own download resolves models:/ by its global state, which is the user's."""
+    if not uri.startswith("models:/"):
+        return uri
+    from mlflow.store.artifact.utils.models import get_model_name_and_version
+
+    found = get_model_name_and_version(client, uri)  # a logged model has an id alone
+    if len(found) == 1:
+        return str(client.get_logged_model(found[0]).artifact_location)
+    return _place(client, str(client.get_model_version_download_uri(*found)))
 
 
 def open_kept(folder: Path, name: str, *, trust: bool = False) -> Foreign:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import filon
-from filon.api import predict
+from filon.bundles import predict
 from filon.errors import BundleError, DataError
 from filon.package.foreign import Foreign, is_foreign, open_foreign
 
@@ -318,6 +318,7 @@ class TestMlflow:
         monkeypatch.chdir(tmp_path)
         store = f"sqlite:///{tmp_path / 'mlflow.db'}"
         monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+        monkeypatch.setenv("MLFLOW_REGISTRY_URI", store)  # MLflow sets it too, and would leave it
         before = mlflow.get_tracking_uri()
         mlflow.set_tracking_uri(store)
         mlflow.set_registry_uri(store)
@@ -334,6 +335,7 @@ class TestMlflow:
         for uri in ("models:/wine/1", "models:/wine@champion", f"runs:/{run.info.run_id}/wine"):
             found = scored(uri, table, tmp_path / "out.parquet")
             assert found["label"].tolist() == [str(one) for one in model.predict(wine[NAMES])], uri
+        assert mlflow.get_tracking_uri() == before, "MLflow's global state is the user's"
         with pytest.raises(filon.FilonError) as caught:
             predict("models:/nobody/1", str(table), str(tmp_path / "out.parquet"))
         assert caught.value.code == "package.model-missing"
