@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from filon.files import write_atomic
+from filon.files import cannot_write, write_atomic
 
 NAME = "registry.jsonl"
 
@@ -85,7 +85,12 @@ def changes(root: Path) -> list[dict[str, Any]]:
 
 @contextlib.contextmanager
 def _held(root: Path) -> Iterator[None]:
-    write_atomic(root / ".registry.lock", b"") if not (root / ".registry.lock").exists() else None
-    with (root / ".registry.lock").open("rb") as handle:
+    file = root / ".registry.lock"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        handle = file.open("ab")  # never renamed over: a lock holds a file, not a name
+    except OSError as exc:
+        raise cannot_write(file, exc) from exc
+    with handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
