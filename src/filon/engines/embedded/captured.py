@@ -12,6 +12,7 @@ import pyarrow as pa
 from filon.engines.base import Column, File, Source
 from filon.engines.captures import blocks, rows_of
 from filon.engines.embedded.deriver import Deriver
+from filon.engines.embedded.records import RecordParser
 from filon.engines.s3 import ask, filesystem, is_remote, key_of
 from filon.errors import SetupError
 from filon.events import Event, Listen
@@ -32,10 +33,11 @@ class CapturedTable:
     def batches(self, columns: Sequence[str] | None = None, rows_per_batch: int = 1 << 16) -> Iterator[pa.RecordBatch]:
         """Typed rows, in bounded memory: at most a few blocks are in work at a time."""
         names = [column.name for column in self.source.columns] if columns is None else list(columns)
+        parse = RecordParser(self._plain)
         with ThreadPoolExecutor(max(1, self.threads), thread_name_prefix="filon-capture") as pool:
             waiting: deque[Future[tuple[pa.RecordBatch, int]]] = deque()
             for block in self._blocks():
-                waiting.append(pool.submit(rows_of, block, self._plain))
+                waiting.append(pool.submit(rows_of, block, self._plain, parse))
                 if len(waiting) > 2 * self.threads:
                     yield from self._ready(waiting.popleft(), names, rows_per_batch)
             while waiting:
