@@ -4,6 +4,7 @@
     python bench/serve.py --small                            a smoke run, 3 s a measurement, without MLflow
     python bench/serve.py --mlflow .venv-mlflow/bin/python   the Python in which `mlflow models serve` can load an XGBoost model
     python bench/serve.py --fuzz 10000                       so many requests that schemathesis makes up: no 5xx
+    python bench/serve.py --outage 60                        captures to a real S3 server that is away so many seconds under load
     python bench/serve.py --soak 500000                      so many requests: memory, capture lines and answers afterwards
 
 Model: 100 trees of depth 6 over 28 columns, one worker, capture on. The load comes from a process of its own on the same machine
@@ -21,6 +22,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -168,7 +170,7 @@ def requests(path: str, bodies: list[bytes]) -> list[bytes]:
 
 
 @contextmanager
-def ours(bundle: Path, capture: Path | None) -> Iterator[tuple[int, int, float]]:
+def ours(bundle: Path, capture: Path | str | None, *more: str) -> Iterator[tuple[int, int, float]]:
     """Port, process id, and seconds from the command to the first answer."""
     began = time.perf_counter()
     command = [
@@ -181,6 +183,7 @@ def ours(bundle: Path, capture: Path | None) -> Iterator[tuple[int, int, float]]
         "0",
         "--json",
         *(["--capture", str(capture)] if capture else []),
+        *more,
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         port = urlsplit(json.loads(process.stdout.readline())["result"]["url"]).port
@@ -281,6 +284,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--mlflow", default="")
     parser.add_argument("--soak", type=int, default=0)
+    parser.add_argument("--outage", type=float, default=0)
     parser.add_argument("--fuzz", type=int, default=0)
     parser.add_argument("--bundle", default="")
     words = parser.parse_args()
@@ -292,6 +296,9 @@ def main() -> None:
         bundle = Path(words.bundle).resolve() if words.bundle else seal(folder)
         records = table(512).select(COLUMNS).to_pylist()
         one = requests("/invocations", [json.dumps(record).encode() for record in records])
+        if words.outage:
+            outage(folder, bundle, one, words.outage)
+            return
         with ours(bundle, folder / "kept") as (port, pid, first_s):
             told("first answer, s", first_s, LIMITS["first_s"])
             told("memory after it, MiB", rss_mib(pid), LIMITS["rss_mib"])
@@ -323,6 +330,49 @@ def main() -> None:
                 taken, _ = drive("closed", port, requests("/invocations", split), 8, seconds, 0)
             told("mlflow models serve, saturated: requests/s", len(taken) / seconds)
             told("ratio", rate / (len(taken) / seconds), LIMITS["ratio"], least=True)
+
+
+def outage(folder: Path, bundle: Path, one: list[bytes], away_s: float) -> None:
+    """200 requests a second while S3 refuses connections for half of the time and is silent for the other half."""
+    from pyarrow import fs
+
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    from tests.servers.line import Line as Cable
+    from tests.servers.s3 import BUCKET, s3_server
+
+    (folder / "s3").mkdir()
+    with s3_server(folder / "s3") as s3:
+        cable = Cable(urlsplit(s3.endpoint).port)
+        os.environ.update({**s3.environment(), "AWS_ENDPOINT_URL": f"http://127.0.0.1:{cable.port}"})
+
+        def trouble() -> None:
+            time.sleep(10)
+            cable.away()
+            time.sleep(away_s / 2)
+            cable.back()
+            cable.silent = True
+            time.sleep(away_s / 2)
+            cable.away()
+            cable.silent = False
+            cable.back()
+
+        place = f"s3://{BUCKET}/outage"
+        with ours(bundle, place, "--capture-spool", str(folder / "spool"), "--capture-every", "5s") as (port, pid, _):
+            threading.Thread(target=trouble, daemon=True).start()
+            taken, bad = drive("open", port, one, 200.0, away_s + 20)
+            told("S3 away under load: refused", bad, 0)
+            told("S3 away under load: p50, ms", 1000 * np.percentile(taken, 50))
+            told("S3 away under load: p99, ms", 1000 * np.percentile(taken, 99))
+            told("memory at the end, MiB", rss_mib(pid), LIMITS["rss_mib"])
+            asked = answered(port)
+            stopped = time.perf_counter()
+        told("SIGTERM to the end, s", time.perf_counter() - stopped, 30)
+        store = s3.filesystem()
+        files = store.get_file_info(fs.FileSelector(f"{BUCKET}/outage", recursive=True))
+        lines = [line for info in files if info.is_file for line in s3.get(info.path.removeprefix(f"{BUCKET}/")).splitlines()]
+        kept = len({json.loads(line)["eventMetadata"]["eventId"] for line in lines})
+        told(f"capture lines missing of {asked:,}", asked - kept, 0)
+        told("capture lines that came twice", len(lines) - kept, 0)
 
 
 def fuzz(bundle: Path, least: int) -> None:

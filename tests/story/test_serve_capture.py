@@ -2,63 +2,18 @@
 
 import json
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from tests.servers.line import Line
 from tests.servers.s3 import BUCKET, S3, s3, s3_servers
 from tests.story.test_serve import Start, records, sealed, start
 
 __all__ = ["records", "s3", "s3_servers", "sealed", "start"]
 pytestmark = [pytest.mark.story, pytest.mark.server, pytest.mark.slow]
-
-
-class Line:
-    """A line to a server that can be cut: who connects while it is cut is refused, and what was connected is closed."""
-
-    def __init__(self, port: int) -> None:
-        self.far = port
-        self.near = socket.create_server(("127.0.0.1", 0))
-        self.port = self.near.getsockname()[1]
-        self.cut = False
-        self.open: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                one, _ = self.near.accept()
-            except OSError:
-                return
-            if self.cut:
-                one.close()
-                continue
-            with suppress(OSError):
-                other = socket.create_connection(("127.0.0.1", self.far))
-                self.open += [one, other]
-                for here, there in ((one, other), (other, one)):
-                    threading.Thread(target=self._carry, args=(here, there), daemon=True).start()
-
-    def _carry(self, here: socket.socket, there: socket.socket) -> None:
-        with suppress(OSError):
-            while data := here.recv(1 << 16):
-                there.sendall(data)
-        for one in (here, there):
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-
-    def away(self) -> None:
-        self.cut = True
-        for one in self.open:
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-
-    def back(self) -> None:
-        self.cut = False
 
 
 @pytest.fixture
@@ -132,4 +87,31 @@ def test_what_could_not_be_sent_is_sent_by_the_next_server(
     cut.write_bytes(killed.read_bytes() + b'{"captureData": {"endpointInp')
     again = start(sealed().path, *place, **words(line, s3))
     until(lambda: len(kept(s3, "later")) == 60)
+    assert again.stop()[0] == 0
+
+
+def test_a_server_is_gone_within_thirty_seconds_whatever_hangs_and_names_what_it_could_not_send(
+    start: Start, sealed: Callable, records: list[dict], s3: S3, line: Line, tmp_path: Path
+) -> None:
+    place = ["--capture", f"s3://{BUCKET}/hangs", "--capture-spool", "spool", "--capture-every", "1s"]
+    server = start(sealed().path, *place, **words(line, s3))
+    line.away()
+    line.back()
+    line.silent = True
+    for _ in range(10):
+        assert server.ask("POST", "/invocations", records[0])[0] == 200
+    until(lambda: bool(list((tmp_path / "spool").rglob("*.jsonl"))))
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as slow:  # a request that never ends
+        slow.sendall(b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{")
+        began = time.monotonic()
+        code, said = server.stop()
+        took = time.monotonic() - began
+    assert code == 0
+    assert took < 30
+    assert "captured files wait in spool for the next start" in said
+    lost = [text for file in (tmp_path / "spool").rglob("*.jsonl") for text in file.read_text().splitlines()]
+    assert len(lost) == 10
+    line.silent = False
+    again = start(sealed().path, *place, **words(line, s3))
+    until(lambda: len(kept(s3, "hangs")) == 10)
     assert again.stop()[0] == 0

@@ -123,11 +123,16 @@ def test_ten_thousand_idle_connections_keep_nobody_out(start: Start, sealed: Cal
     assert server.stop() == (0, "")
 
 
-def test_the_only_worker_comes_back_too(start: Start, sealed: Callable[..., Bundle], records: list[dict]) -> None:
-    server = start(sealed().path)
+def test_the_only_worker_comes_back_too_and_what_it_had_not_captured_is_said(
+    start: Start, sealed: Callable[..., Bundle], records: list[dict], tmp_path: Path
+) -> None:
+    server = start(sealed().path, "--capture", str(tmp_path / "kept"))
     (first,) = children(server.process.pid)
+    shutil.rmtree(tmp_path / "kept")
+    (tmp_path / "kept").write_text("in the way")  # lines wait
     assert server.ask("POST", "/invocations", records[0])[0] == 200
     os.kill(first, signal.SIGKILL)
+    (tmp_path / "kept").unlink()
     end = time.monotonic() + 30
     while True:
         assert time.monotonic() < end
@@ -139,6 +144,7 @@ def test_the_only_worker_comes_back_too(start: Start, sealed: Callable[..., Bund
     assert children(server.process.pid) != [first]
     code, said = server.stop()
     assert (code, "killed by SIGKILL" in said) == (0, True)
+    assert "up to 1 answered requests of worker 0 were not captured" in said
 
 
 def test_a_worker_does_not_outlive_its_supervisor(start: Start, sealed: Callable[..., Bundle]) -> None:

@@ -42,8 +42,8 @@ RETRY_S = 1.0
 RELEASE_S = 1.0
 """How often files are looked at that could be sent on."""
 
-STOP_S = 4.0
-"""After the last answer, so long a full disk is tried again: a container has 30 s in all, 25 of them for answers."""
+STOP_S = 3.0
+"""After the last answer, so long a full disk is tried again."""
 
 FILE_BYTES = 256 << 20
 """A file that grows beyond this is followed by another one in the same hour."""
@@ -119,20 +119,22 @@ class Capture:
             if not full:
                 self.waiting_events += 1
                 self.waiting_bytes += size
+                self.meters.set("capture_waiting", self.waiting_events)  # what would be lost with this worker
         if full:
             self.meters.add("capture_dropped")
             return
         self.waiting.append(event)
         self._wanted.set()
 
-    def close(self) -> int:
-        """Write what waits; how many lines had to be given up."""
+    def close(self, within_s: float = STOP_S + 1) -> int:
+        """Write what waits; how many lines had to be given up, because the disk is full or too slow for the time that there is."""
         self._ending = True
         self._wanted.set()
-        self._thread.join(timeout=STOP_S + 2)
+        self._thread.join(timeout=within_s)
         lost = self.waiting_events
         if lost:
             self.meters.add("capture_dropped", lost)
+        self.meters.set("capture_waiting", 0)
         return lost
 
     def _run(self) -> None:

@@ -33,6 +33,14 @@ NAMES = (
 PLACES = {name: place for place, name in enumerate(NAMES)}
 
 
+def waiting_of(file: Path) -> float:
+    """What the capture of a worker had not written when it ended, 0 where nothing is known."""
+    try:
+        return memoryview(file.read_bytes()).cast("d")[PLACES["capture_waiting"]]
+    except (OSError, TypeError, IndexError):
+        return 0.0
+
+
 class Meters:
     """The numbers of one worker, in a file that its neighbours can read (or in memory of its own)."""
 

@@ -15,13 +15,13 @@ from typing import Any
 from filon.errors import SetupError
 from filon.package.bundle import open_bundle
 from filon.serve.app import App
-from filon.serve.capture import Capture
+from filon.serve.capture import STOP_S, Capture
 from filon.serve.meters import Meters
 from filon.serve.models import Models
 from filon.serve.problems import RefusedError
 from filon.serve.served import Served
 from filon.serve.settings import ServeSettings
-from filon.serve.sockets import BACKLOG, DRAIN_S, TOKEN, log
+from filon.serve.sockets import BACKLOG, DRAIN_S, TOKEN, WRITE_S, log
 
 UNWANTED = frozenset({"pandas", "sklearn"})
 """XGBoost and Arrow import them where they find them, though rows come as arrays: 100 MB of memory and a second of time."""
@@ -73,8 +73,9 @@ def work(
         if ready is not None:
             ready()
         server.run(sockets=[bound])
-    app.threads.shutdown()
-    if capture is not None and (lost := capture.close()):
+    app.threads.shutdown(wait=False, cancel_futures=True)  # nobody waits for what they still work at
+    until = server.told_at + DRAIN_S + WRITE_S
+    if capture is not None and (lost := capture.close(max(STOP_S + 1, until - time.monotonic()))):
         log(f"{lost} requests could not be written to the capture: {capture.trouble}")
 
 
@@ -107,8 +108,11 @@ def _stopping(uvicorn: Any, config: Any, app: App) -> Iterator[Any]:
     """A server that says it is not ready from the signal on, and does not raise the signal again when it is done."""
 
     class Server(uvicorn.Server):  # type: ignore[misc] # imported when needed
+        told_at = 0.0
+
         def handle_exit(self, sig: int, frame: Any) -> None:
             app.draining = True
+            self.told_at = self.told_at or time.monotonic()
             super().handle_exit(sig, frame)
             self._captured_signals.clear()
 

@@ -24,7 +24,14 @@ MOST_PAUSE_S = 15.0
 """While S3 is away, the pause between two tries doubles up to this."""
 
 STOP_S = 8.0
-"""After the workers have ended; what is not sent by then waits in the spool for the next start."""
+"""After the workers have ended, or less where SIGTERM was long ago; what is not sent by then waits in the spool for the next start."""
+
+STOP_BY = "stop-by"
+"""File in which the supervisor says when all must be over, in seconds of the machine's steady clock."""
+
+
+class OverError(BaseException):
+    """There is no more time; no handler of S3's errors takes it for one of them."""
 
 
 class Shipper:
@@ -41,7 +48,18 @@ class Shipper:
         self.ending = False
 
     def run(self, parent: int) -> None:
-        """Send until told to stop, or until the supervisor is no more; then send what is left, as long as `STOP_S` lasts."""
+        """Send until told to stop, or until the supervisor is no more; then send what is left, as long as there is time."""
+        with contextlib.suppress(OverError):
+            self._run(parent)
+        if left := list(self.waiting()):
+            log(f"{len(left)} captured files wait in {self.spool} for the next start: {self.trouble or 'there was no time to send them'}")
+
+    def stop(self, until: float) -> None:
+        """Stop in time: what S3 has not answered by then is given up, and kept (SIGALRM interrupts the wait)."""
+        self.ending = True
+        signal.setitimer(signal.ITIMER_REAL, max(0.1, until - time.monotonic()))
+
+    def _run(self, parent: int) -> None:
         pause = LOOK_S
         while not self.ending and os.getppid() == parent:
             self.adopt()  # at the start what an earlier server left, later what a killed worker leaves
@@ -50,11 +68,10 @@ class Shipper:
             while time.monotonic() < until and not self.ending and os.getppid() == parent:
                 time.sleep(0.1)
         self.adopt()
-        until = time.monotonic() + STOP_S
-        while not self.sweep(until=until) and time.monotonic() < until:
+        if not self.ending:
+            self.stop(time.monotonic() + STOP_S)
+        while not self.sweep():
             time.sleep(LOOK_S)
-        if left := list(self.waiting()):
-            log(f"{len(left)} captured files wait in {self.spool} for the next start: {self.trouble}")
 
     def waiting(self) -> Iterator[Path]:
         """Files that can be sent, oldest hour first."""
@@ -72,17 +89,17 @@ class Shipper:
                     os.truncate(file, len(whole))
                 file.rename(file.with_suffix("")) if whole else file.unlink()
 
-    def sweep(self, until: float = float("inf")) -> bool:
+    def sweep(self) -> bool:
         """Send every file; False when S3 did not take one."""
         files = list(self.waiting())
         self.meters.set("capture_unsent", len(files))
         for number, file in enumerate(files):
-            if time.monotonic() > until:
-                return False
             try:
                 self._send(file)
             except FileNotFoundError:
                 continue  # another server with the same place has sent it
+            except OverError:
+                raise
             except (OSError, FilonError) as exc:
                 said = exc.why if isinstance(exc, FilonError) else str(exc)
                 if not self.trouble:
@@ -137,13 +154,22 @@ def main(text: str) -> int:
     shipper = Shipper(Path(words["spool"]), words["place"], Meters(Path(words["state"]) / "meters-shipping"))
 
     def stop(number: int, frame: Any) -> None:  # noqa: ARG001 - a signal handler's words
-        shipper.ending = True
+        until = time.monotonic() + STOP_S
+        with contextlib.suppress(OSError, ValueError):
+            until = min(until, float((Path(words["state"]) / STOP_BY).read_text(encoding="utf-8")))
+        shipper.stop(until)
+
+    def over(number: int, frame: Any) -> None:  # noqa: ARG001
+        raise OverError
 
     signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGALRM, over)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     shipper.run(os.getppid())
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    code = main(sys.argv[1])
+    sys.stderr.flush()
+    os._exit(code)  # a request that S3 does not answer would hold the process up

@@ -9,8 +9,14 @@ from filon.serve.settings import ServeSettings
 
 TOKEN = "FILON_TOKEN"
 BACKLOG = 4096
-DRAIN_S = 25
-"""SageMaker kills a container 30 s after SIGTERM; what is left is for the capture."""
+ALL_S = 28.0
+"""From SIGTERM to the end of the last process: SageMaker and Kubernetes kill a container after 30 s."""
+
+DRAIN_S = 17
+"""Of these, so long requests that were begun are answered."""
+
+WRITE_S = 4.0
+"""Then so long a worker may write what its capture holds; what is left of `ALL_S` is for sending captured files on."""
 
 
 def listen(settings: ServeSettings) -> socket.socket:

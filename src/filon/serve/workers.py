@@ -17,12 +17,14 @@ from typing import Any
 from filon import errors
 from filon.errors import BundleError, FilonError
 from filon.serve.following import Follower
+from filon.serve.meters import waiting_of
 from filon.serve.settings import CAPTURE_KEY, ServeSettings, from_plain
-from filon.serve.sockets import DRAIN_S, log
+from filon.serve.shipping import STOP_BY
+from filon.serve.sockets import ALL_S, DRAIN_S, WRITE_S, log
 
 LOOK_S = 0.05
-STOP_S = DRAIN_S + 7
-"""Answers have `DRAIN_S`, the capture a few seconds more; then a worker is killed."""
+WORKERS_S = DRAIN_S + WRITE_S + 1
+"""After SIGTERM a worker has so long; then it is killed."""
 
 YOUNG_S = 2.0
 MOST_PAUSE_S = 5.0
@@ -109,6 +111,7 @@ class Supervisor:
                     continue
                 if not told:
                     raise self._failure(slot, code)
+                self._lost(slot)
                 young = now - self.born[slot] < YOUNG_S
                 self.pause[slot] = min(2 * self.pause[slot], MOST_PAUSE_S) if young else 0.1
                 self.due[slot] = now + (self.pause[slot] if young else 0.0)
@@ -127,20 +130,33 @@ class Supervisor:
         failure: FilonError = family(told["code"], told["what"], told["why"], told["fix"])
         return failure
 
+    def _lost(self, slot: int) -> None:
+        """Say what a worker took with it that was killed: what it had answered and not yet written."""
+        waiting = int(waiting_of(self.state / f"meters-{slot}"))
+        if waiting:
+            log(f"up to {waiting} answered requests of worker {slot} were not captured")
+
     def _end(self) -> None:
-        """Let the workers answer what they have begun, then the sender of captured files what they left."""
+        """Let the workers answer what they have begun, then the sender of captured files send what they left: all within `ALL_S`."""
         if self.follower is not None:
             self.follower.stop()
-        _stopped([worker for worker in self.workers.values() if worker.poll() is None])
+        began = time.monotonic()
+        alive = {slot: worker for slot, worker in self.workers.items() if worker.poll() is None}
+        _stopped(list(alive.values()), began + WORKERS_S)
+        for slot, worker in alive.items():
+            if worker.returncode < 0:
+                self._lost(slot)
         if self.shipper is not None and self.shipper.poll() is None:
-            _stopped([self.shipper])
+            (self.state / STOP_BY).write_text(str(began + ALL_S - 1), encoding="utf-8")
+            _stopped([self.shipper], began + ALL_S)
+        if self.shipper is not None and self.shipper.returncode:
+            log(f"captured files may wait in {self.settings.capture.folder} for the next start")
 
 
-def _stopped(processes: "list[subprocess.Popen[bytes]]") -> None:
-    """Ask processes to end, and end those that do not."""
+def _stopped(processes: "list[subprocess.Popen[bytes]]", until: float) -> None:
+    """Ask processes to end, and end those that do not in time."""
     for process in processes:
         process.send_signal(signal.SIGTERM)
-    until = time.monotonic() + STOP_S
     for process in processes:
         try:
             process.wait(max(until - time.monotonic(), 0.1))
