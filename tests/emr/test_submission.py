@@ -283,12 +283,12 @@ import boto3
 from filon.events import silence
 from filon.places.base import Job
 from filon.places.emr.cleanup import delete, find_doomed
-from filon.places.emr.place import Emr
+from filon.places.emr.place import open_emr
 from filon.places.emr.settings import EmrSettings
 
 def act(told):
     os.environ.update(told["environment"])
-    place = Emr(EmrSettings(bucket="s3://mine/filon", archive=told["archive"]))
+    place = open_emr(EmrSettings(bucket="s3://mine/filon", archive=told["archive"], **told["changes"]))
     if told["verb"] == "submit":
         key = "bank-train-0123456789ab"
         place.submit(Job(verb="train", name="bank", key=key, base=".", runs=told["runs"], recipe=told["recipe"]), silence)
@@ -324,10 +324,11 @@ class Victims:
     proxy: Between
     archive: str
 
-    def run(self, verb: str, here: Path) -> int:
-        """Do it; the exit code, -9 of one that was killed."""
+    def run(self, verb: str, here: Path, **changes: object) -> int:
+        """Do it, with a changed table [places.emr]; the exit code, -9 of one that was killed."""
         environment = {"AWS_ENDPOINT_URL": self.proxy.endpoint, "FILON_HOME": str(here / "home")}
-        told = {"verb": verb, "archive": self.archive, "runs": str(here / "runs"), "recipe": RECIPE, "environment": environment}
+        told = {"verb": verb, "archive": self.archive, "runs": str(here / "runs"), "recipe": RECIPE}
+        told |= {"environment": environment, "changes": changes}
         self._say(json.dumps(told))
         self.proxy.victim = int(self._hear())
         self._say("go")

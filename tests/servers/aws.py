@@ -169,10 +169,11 @@ def serve(port: int, folder: Path) -> None:
     import moto.server
     from tests.servers import moto_shim
 
-    from filon.rehearse import executor
+    from filon.rehearse import executor, job_runs
 
     moto_shim.install()
     executor.install(f"http://127.0.0.1:{port}", folder)
+    job_runs.install(f"http://127.0.0.1:{port}", folder)
     moto.server.main(["-H", "127.0.0.1", "-p", str(port)])
 
 

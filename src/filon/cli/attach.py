@@ -27,10 +27,10 @@ def command(run: str, runs: Path, recipe: str | None, as_json: bool) -> None:
         place, handle = found(run, runs)
     else:
         from filon.places.emr.handles import fetch_handle
-        from filon.places.emr.place import Emr
+        from filon.places.emr.place import open_emr
         from filon.recipe import load_recipe
 
-        place = Emr(load_recipe(recipe).recipe.places.emr)
+        place = open_emr(load_recipe(recipe).recipe.places.emr)
         handle = fetch_handle(place.bucket, run, runs)
     place.ends_on_stop = False  # who looks in from elsewhere ends nothing by leaving
     ended = place.follow(handle, terminal)

@@ -35,14 +35,14 @@ def command(run: str, everything: bool, others: bool, outputs: bool, recipe: str
     from filon.cli.terminal import Terminal
     from filon.places.emr.cleanup import delete, find_doomed
     from filon.places.emr.handles import find_handle
-    from filon.places.emr.place import Emr, emr_of
+    from filon.places.emr.place import emr_of, open_emr
     from filon.recipe import load_recipe
 
     if bool(run) == everything or (others and not everything):
         raise click.UsageError("name a job, or say --all (with --others for everybody's)")
     terminal = Terminal(as_json)
     if everything or not (runs / ".jobs").is_dir():
-        place, job = Emr(load_recipe(recipe).recipe.places.emr), run
+        place, job = open_emr(load_recipe(recipe).recipe.places.emr), run
     else:
         handle = find_handle(runs, run)
         place, job = emr_of(handle), handle.id

@@ -107,6 +107,7 @@ def _after(file: RecipeFile, terminal: Terminal) -> int:
     from filon.places.emr.bill import paid
     from filon.places.emr.client import Client
     from filon.places.emr.handles import list_handles
+    from filon.places.emr.serverless.rates import paid_run
 
     aws = Client(file.recipe.places.emr.region)
     rows, total = [], 0.0
@@ -114,13 +115,17 @@ def _after(file: RecipeFile, terminal: Terminal) -> int:
         facts = handle.facts
         row: dict[str, Any] = {"job": handle.id, "state": handle.state, "cluster": facts.get("cluster", "")}
         try:
-            bill = paid(aws, facts["cluster"], step=facts.get("step", ""), transient=bool(facts.get("transient")))
+            bill = (
+                paid_run(aws, facts["cluster"], facts["step"])
+                if facts.get("serverless")
+                else paid(aws, facts["cluster"], step=facts.get("step", ""), transient=bool(facts.get("transient")))
+            )
         except FilonError as exc:
             rows.append({**row, "error": {"code": exc.code, "what": exc.what}})
             terminal.say(f"{handle.id:<36} {handle.state:<10} not known: {exc.what}", fg="yellow")
             continue
         total += bill.dollars
-        share = "its time on a standing cluster" if bill.shared else "its own cluster"
+        share = "its time on a standing cluster" if bill.shared else "its own workers" if facts.get("serverless") else "its own cluster"
         more = ", so far" if bill.open else ""
         used = ", ".join(f"{hours:.2f} h {kind}" for kind, hours in bill.instance_hours.items())
         terminal.say(f"{handle.id:<36} {handle.state:<10} ${bill.dollars:>8,.2f}{more}  ({share}: {used})")

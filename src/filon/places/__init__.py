@@ -27,9 +27,9 @@ def open_place(name: str, settings: PlacesSettings) -> RunsJobs:
 
         return SparkCluster(settings.spark)
     if name == "emr":
-        from filon.places.emr.place import Emr
+        from filon.places.emr.place import open_emr
 
-        return Emr(settings.emr, strategy=settings.spark.strategy)
+        return open_emr(settings.emr, strategy=settings.spark.strategy)
     if name == "dry-run":
         from filon.places.dry_run import DryRun
 

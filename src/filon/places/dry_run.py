@@ -50,7 +50,15 @@ class PaperAws:
             raise PlaceError("places.object-missing", "nothing is there in a dry run", str(words.get("Key")), "leave --on dry-run out")
         if operation == "describe_cluster":
             return {"Cluster": {"Status": {"State": "WAITING"}, "ReleaseLabel": "emr-7.13.0", "Tags": []}}
-        made: dict[str, dict[str, Any]] = {"run_job_flow": {"JobFlowId": "j-DRYRUN"}, "add_job_flow_steps": {"StepIds": ["s-DRYRUN"]}}
+        if operation == "get_application":
+            return {"application": {"state": "CREATED", "releaseLabel": "emr-7.13.0", "tags": {}}}
+        made: dict[str, dict[str, Any]] = {
+            "run_job_flow": {"JobFlowId": "j-DRYRUN"},
+            "add_job_flow_steps": {"StepIds": ["s-DRYRUN"]},
+            "create_application": {"applicationId": "00dryrun"},
+            "start_job_run": {"applicationId": "00dryrun", "jobRunId": "00dryrunjob"},
+            "get_caller_identity": {"Account": "123456789012", "Arn": "arn:aws:iam::123456789012:user/you"},
+        }
         parts = {"create_multipart_upload": {"UploadId": "dry"}, "upload_part": {"ETag": "dry"}}
         return {**made, **parts}.get(operation, {})
 
@@ -131,11 +139,11 @@ class DryRun:
 
     def _place(self, listen: Listen) -> Emr:
         from filon.places.emr.ledger import NoLedger
-        from filon.places.emr.place import Emr
+        from filon.places.emr.place import open_emr
 
         emr = self.settings.emr
         region = emr.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
         aws = PaperAws(region=region, listen=listen)
         archive = emr.archive or "s3://(environment of the lane, built and uploaded when it is not there yet)"
         on_paper = emr.model_copy(update={"archive": archive})
-        return Emr(on_paper, aws=aws, ledger=NoLedger(), strategy=self.settings.spark.strategy, keep=False)
+        return open_emr(on_paper, aws=aws, ledger=NoLedger(), strategy=self.settings.spark.strategy, keep=False)

@@ -12,8 +12,20 @@ from typing import Any
 KEPT = ("PATH", "HOME", "JAVA_HOME", "LANG", "LC_ALL", "TMPDIR", "XDG_CACHE_HOME")
 """Of this machine's environment; all else a node would not have."""
 
-DROPPED = ("spark.yarn.", "spark.executor.", "spark.driver.memory", "spark.dynamicAllocation", "spark.submit", "spark.python.worker")
+DROPPED = (
+    "spark.yarn.",
+    "spark.executor.",
+    "spark.driver.memory",
+    "spark.dynamicAllocation",
+    "spark.submit",
+    "spark.python.worker",
+    "spark.archives",
+    "spark.emr-serverless.",
+)
 """Properties that only a cluster has a use for."""
+
+DRIVER_ENV = ("spark.yarn.appMasterEnv.", "spark.emr-serverless.driverEnv.")
+"""How a driver is given variables: by YARN, and by EMR Serverless."""
 
 VALUES = ("--master", "--deploy-mode", "--name", "--conf", "--archives", "--files", "--py-files", "--jars", "--class", "--packages")
 
@@ -76,7 +88,8 @@ class Container:
             return words, self._environment({})
         options, rest = _options(words[1:])
         conf = dict(value.partition("=")[::2] for value in options.get("--conf", []))
-        for archive in [one for value in options.get("--archives", []) for one in value.split(",")]:
+        archives = [*options.get("--archives", []), *([conf["spark.archives"]] if "spark.archives" in conf else [])]
+        for archive in [one for value in archives for one in value.split(",")]:
             self._unpack(*archive.partition("#")[::2])
         for file in [one for value in options.get("--files", []) for one in value.split(",")]:
             self.wire.fetch(file, self.work / file.rpartition("/")[2])
@@ -103,8 +116,7 @@ class Container:
             "AWS_SECRET_ACCESS_KEY": "testing",  # pragma: allowlist secret
             "AWS_EC2_METADATA_DISABLED": "true",
         }
-        prefix = "spark.yarn.appMasterEnv."
-        given = {name.removeprefix(prefix): value for name, value in conf.items() if name.startswith(prefix)}
+        given = {name.removeprefix(one): value for name, value in conf.items() for one in DRIVER_ENV if name.startswith(one)}
         return {**kept, **access, **given, "SPARK_LOCAL_IP": "127.0.0.1", "PYTHONUNBUFFERED": "1"}
 
     def _unpack(self, uri: str, alias: str) -> None:

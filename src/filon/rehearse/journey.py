@@ -63,10 +63,10 @@ def _travel(file: RecipeFile, runs: Path, listen: Listen) -> Rehearsed:
     from filon.places.emr.cleanup import delete, find_doomed
     from filon.places.emr.fetch import fetch
     from filon.places.emr.logs import Reader
-    from filon.places.emr.place import Emr
+    from filon.places.emr.place import open_emr
     from filon.remote import job_of
 
-    place = Emr(file.recipe.places.emr, strategy=file.recipe.places.spark.strategy)
+    place = open_emr(file.recipe.places.emr, strategy=file.recipe.places.spark.strategy)
     handle = place.submit(job_of(file, runs=runs), listen)
     again = place.submit(job_of(file, runs=runs), listen)
     assert again.facts["step"] == handle.facts["step"], "the same job was sent twice"
@@ -159,7 +159,9 @@ def _staged(file: RecipeFile, table: str, archive: str, listen: Listen) -> Recip
     listen(Event(stage="rehearse", text=f"{len(files)} files of the table in the emulated bucket"))
     source = f"s3://{address(bucket).bucket}/rehearsal/" + (Path(files[0].path).name if len(files) == 1 else "")
     places = {**dict(file.written.get("places", {}))}
-    changes = {"region": "us-east-1", "bucket": bucket, "cluster_id": "", "archive": archive}
+    changes = {"region": "us-east-1", "bucket": bucket, "cluster_id": "", "application_id": "", "archive": archive}
+    if emr.serverless:
+        changes["execution_role"] = "arn:aws:iam::123456789012:role/rehearsal"
     places["emr"] = {**dict(places.get("emr", {})), **changes}
     written = {**file.written, "data": {**dict(file.written["data"]), "source": source}, "places": places}
     return recipe_from(written, file.base, file.path)

@@ -23,9 +23,10 @@ def main(port: int, folder: Path) -> None:
     """Serve until killed, or until whoever started it is gone."""
     import moto.server
 
-    from filon.rehearse import executor
+    from filon.rehearse import executor, job_runs
 
     executor.install(f"http://127.0.0.1:{port}", folder)
+    job_runs.install(f"http://127.0.0.1:{port}", folder)
     moto.server.main(["-H", "127.0.0.1", "-p", str(port)])
 
 

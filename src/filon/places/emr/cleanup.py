@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -48,13 +48,25 @@ def find_doomed(
         if entry.region == aws.region:
             for one in _by_entry(aws, entry, bucket, outputs):
                 found.setdefault((one.kind, one.resource), one)
-    for one in _by_tag(aws, job, others):
+    from filon.places.emr.serverless import leftovers
+
+    for one in (*_by_tag(aws, job, others), *_unless_refused(lambda: leftovers.by_tag(aws, job, others))):
         found.setdefault((one.kind, one.resource), one)
     if bucket is not None and (job or others):
         for one in _by_prefix(bucket, job):
             found.setdefault((one.kind, one.resource), one)
     order = ("nothing", "step", "group", "job-run", "application", "cluster", "folder", "output", "object")
     return sorted(found.values(), key=lambda one: order.index(one.kind))
+
+
+def _unless_refused(look: Callable[[], list[Doomed]]) -> list[Doomed]:
+    """Nothing where we may not look, or the region has no such service: who never used it need not be allowed to."""
+    try:
+        return look()
+    except PlaceError as exc:
+        if exc.code in ("places.access-denied", "places.unreachable"):
+            return []
+        raise
 
 
 def _by_entry(aws: Aws, entry: Entry, bucket: Bucket | None, outputs: bool) -> list[Doomed]:
@@ -71,6 +83,10 @@ def _by_entry(aws: Aws, entry: Entry, bucket: Bucket | None, outputs: bool) -> l
         return [_step(one, entry.within, entry) for one in going] or [nothing]
     if entry.kind == "group":
         return _groups(aws, entry) or [nothing]
+    if entry.kind in ("job-run", "application"):
+        from filon.places.emr.serverless import leftovers
+
+        return leftovers.by_entry(aws, entry) or [nothing]
     place = address(entry.name)
     there = Bucket(aws, f"s3://{place.bucket}", bucket.ledger if bucket else Ledger())
     try:
@@ -195,6 +211,8 @@ def _is_settled(entry: Entry) -> bool:
 
 
 def _delete(aws: Aws, ledger: Ledger, one: Doomed) -> None:
+    from filon.places.emr.serverless import runs
+
     if one.kind == "cluster":
         aws.call("emr", "set_termination_protection", JobFlowIds=[one.resource], TerminationProtected=False)
         aws.call("emr", "terminate_job_flows", JobFlowIds=[one.resource])
@@ -204,6 +222,10 @@ def _delete(aws: Aws, ledger: Ledger, one: Doomed) -> None:
         aws.call(
             "emr", "modify_instance_groups", ClusterId=one.within, InstanceGroups=[{"InstanceGroupId": one.resource, "InstanceCount": 0}]
         )
+    elif one.kind == "job-run":
+        runs.cancel(aws, one.within, one.resource)
+    elif one.kind == "application":
+        runs.remove(aws, one.resource)
     else:
         place = address(one.resource)
         Bucket(aws, f"s3://{place.bucket}", ledger).remove(place)

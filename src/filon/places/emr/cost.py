@@ -8,14 +8,18 @@ from typing import Any
 
 from filon.errors import RecipeError
 from filon.places.emr.prices import Prices, prices
+from filon.places.emr.serverless.workers import Workers, workers_of
 from filon.places.emr.settings import EmrSettings
 from filon.places.emr.shapes import HourPrice, Shape, candidates, hour_price, shape_of
-from filon.places.emr.sizing import in_memory_mib, instance
+from filon.places.emr.sizing import in_memory_mib
 from filon.places.emr.work import Table, Work
 from filon.search.spending import BEFORE, RATE
 
 START_HOURS = 8 / 60
 """A new cluster before its first step: instances, bootstrap, Hadoop. Charged; EMR bills from the moment an instance runs."""
+
+SERVERLESS_START_HOURS = 2 / 60
+"""Workers of EMR Serverless before a job's first line: charged from the moment they are given."""
 
 STEP_HOURS = 2.5 / 60
 """YARN, the environment unpacked on each node, the bundle through its doors."""
@@ -38,7 +42,7 @@ KEPT_GIB = 0.5
 class Estimate:
     """A run before it is begun: hours by the clock, dollars by what they are for."""
 
-    shape: Shape
+    shape: Shape | Workers
     hours: float
     start_hours: float
     hour: HourPrice
@@ -75,9 +79,11 @@ def estimate(shape: Shape, work: Work, table: Table, prices: Prices, *, transien
     ----------
     transient : the cluster is made for the job, so that its start is paid as well
     """
-    start = START_HOURS if transient else 0.0
+    return _estimate(shape, hour_price(shape, prices), START_HOURS if transient else 0.0, work, table, prices)
+
+
+def _estimate(shape: Shape | Workers, hour: HourPrice, start: float, work: Work, table: Table, prices: Prices) -> Estimate:
     hours = start + STEP_HOURS + work.core_hours / (max(1, shape.working_cores) * EFFICIENCY)
-    hour = hour_price(shape, prices)
     gib = table.size_bytes / 2**30
     return Estimate(
         shape=shape,
@@ -89,7 +95,7 @@ def estimate(shape: Shape, work: Work, table: Table, prices: Prices, *, transien
         disks=hour.disks * hours,
         storage=(gib + KEPT_GIB) * prices.s3_gib_month * KEPT_MONTHS,
         requests=(gib * REQUESTS_BY_GIB * PASSES + 2000) / 1000 * prices.s3_get_thousand + 1.0 * prices.s3_put_thousand,
-        fits=memory_needed_mib(table) <= shape.executor_mib * (shape.core_count + shape.task_count),
+        fits=memory_needed_mib(table) <= shape.executors_mib,
     )
 
 
@@ -113,8 +119,10 @@ def offer(
     ------
     RecipeError : `cost.no-price`, `cost.deadline-impossible`
     """
-    own = shape_of(settings)
     where = region or settings.region or "us-east-1"
+    if settings.serverless:
+        return _offer_serverless(settings, work, table, deadline_hours, where)
+    own = shape_of(settings)
     others = list(candidates(own, spot=settings.task_spot)) if deadline_hours is not None else []
     kinds = tuple(dict.fromkeys(kind for one in [own, *others] for kind in one.kinds))
     asked_of = aws if deadline_hours is None else None  # a hundred shapes are compared by the table: one call a type would take minutes
@@ -122,7 +130,8 @@ def offer(
     transient = not settings.cluster_id
     asked = estimate(own, work, table, found, transient=transient)
     other = estimate(_other_market(own), work, table, found, transient=transient) if own.task_count else None
-    cheapest = _cheapest([one for one in others if set(one.kinds) <= set(found.ec2)], work, table, found, transient, deadline_hours)
+    priced = [estimate(one, work, table, found, transient=transient) for one in others if set(one.kinds) <= set(found.ec2)]
+    cheapest = _cheapest(priced, deadline_hours)
     return Offer(work=work, table=table, prices=found, asked=asked, other_market=other, cheapest=cheapest, deadline_hours=deadline_hours)
 
 
@@ -137,10 +146,20 @@ def _other_market(shape: Shape) -> Shape:
     return replace(shape, task_spot=not shape.task_spot)
 
 
-def _cheapest(shapes: Sequence[Shape], work: Work, table: Table, found: Prices, transient: bool, deadline: float | None) -> Estimate | None:
+def _offer_serverless(settings: EmrSettings, work: Work, table: Table, deadline: float | None, region: str) -> Offer:
+    """The same of EMR Serverless; it has no spot market, and prices by the table alone."""
+    from filon.places.emr.serverless import rates
+
+    by, own = rates.rates(region), workers_of(settings)
+    others = rates.candidates(own) if deadline is not None else []
+    asked, *priced = [_estimate(one, rates.hour_price(one, by), SERVERLESS_START_HOURS, work, table, by.prices) for one in (own, *others)]
+    cheapest = _cheapest(priced, deadline)
+    return Offer(work=work, table=table, prices=by.prices, asked=asked, other_market=None, cheapest=cheapest, deadline_hours=deadline)
+
+
+def _cheapest(every: Sequence[Estimate], deadline: float | None) -> Estimate | None:
     if deadline is None:
         return None
-    every = [estimate(one, work, table, found, transient=transient) for one in shapes]
     fitting = [one for one in every if one.fits]
     in_time = [one for one in fitting if one.hours <= deadline]
     if not in_time:
@@ -161,6 +180,10 @@ def dollars_an_hour(settings: EmrSettings, aws: Any = None) -> float:
     ------
     RecipeError : `cost.no-price`
     """
+    if settings.serverless:
+        from filon.places.emr.serverless import rates
+
+        return rates.dollars_an_hour(settings, settings.region or "us-east-1")
     shape = shape_of(settings)
     return hour_price(shape, prices(settings.region or getattr(aws, "region", "") or "us-east-1", shape.kinds, aws)).total
 
@@ -175,7 +198,8 @@ def meter_of(settings: EmrSettings, region: str, dollars: float | None) -> dict[
     if dollars is None:
         return {}
     rate = dollars_an_hour(settings if settings.region else settings.model_copy(update={"region": region}))
-    return {RATE: f"{rate:.4f}", BEFORE: f"{0.0 if settings.cluster_id else START_HOURS:.4f}"}
+    start = 0.0 if settings.cluster_id else SERVERLESS_START_HOURS if settings.serverless else START_HOURS
+    return {RATE: f"{rate:.4f}", BEFORE: f"{start:.4f}"}
 
 
 def told_hours(hours: float) -> str:
@@ -199,18 +223,17 @@ def told_dollars(dollars: float) -> str:
 def offer_lines(made: Offer) -> list[str]:
     """What `filon cost` prints."""
     table, asked = made.table, made.asked
-    cores = instance(asked.shape.core_type).cores
     lines = [
         f"{table.rows:,} rows x {table.features:,} features ({table.how}); {made.work.trials} fits in the search, "
         f"{made.work.core_hours:.2f} core-hours by {made.work.source}",
         _line("as the recipe says", asked),
-        f"  an hour: {_parts(asked.hour.machines, asked.hour.emr, asked.hour.disks)}; "
-        f"the run: {_parts(asked.machines, asked.emr, asked.disks)}, "
+        f"  an hour: {_parts(asked.shape, asked.hour.machines, asked.hour.emr, asked.hour.disks)}; "
+        f"the run: {_parts(asked.shape, asked.machines, asked.emr, asked.disks)}, "
         f"S3 {told_dollars(asked.storage)} a month and {told_dollars(asked.requests)} of requests",
     ]
     if not asked.fits:
-        lines.append(f"  the table does not fit the executors' memory ({cores} cores and {asked.shape.executor_mib:,} MiB each)")
-    if made.other_market:
+        lines.append(f"  the table does not fit the executors' memory ({asked.shape.executor_mib:,} MiB each)")
+    if made.other_market and isinstance(made.other_market.shape, Shape):
         market = "on the spot market" if made.other_market.shape.task_spot else "on demand"
         lines.append(_line(f"task nodes {market}", made.other_market))
     if made.cheapest and made.deadline_hours is not None:
@@ -219,8 +242,8 @@ def offer_lines(made: Offer) -> list[str]:
     return lines
 
 
-def _parts(machines: float, emr: float, disks: float) -> str:
-    return f"instances {told_dollars(machines)}, EMR {told_dollars(emr)}, disks {told_dollars(disks)}"
+def _parts(shape: Shape | Workers, *dollars: float) -> str:
+    return ", ".join(f"{name} {told_dollars(one)}" for name, one in zip(shape.parts, dollars, strict=True))
 
 
 def _line(name: str, one: Estimate) -> str:

@@ -102,6 +102,7 @@ class Look:
     cluster: str
     reason: str = ""
     log: str = ""
+    names: tuple[str, str] = ("step", "cluster")
 
     @property
     def ended(self) -> bool:
@@ -111,11 +112,15 @@ class Look:
     @property
     def text(self) -> str:
         """One line."""
-        return f"step {self.step.lower()}, cluster {self.cluster.lower()}"
+        return f"{self.names[0]} {self.step.lower()}, {self.names[1]} {self.cluster.lower()}"
 
 
 def look(aws: Aws, handle: Handle) -> Look:
-    """States of the step and the cluster."""
+    """States of the step and the cluster; of the job run and the application, where there is no cluster."""
+    if handle.facts.get("serverless"):
+        from filon.places.emr.serverless import runs
+
+        return runs.look(aws, handle)
     cluster = aws.call("emr", "describe_cluster", ClusterId=handle.facts["cluster"])["Cluster"]["Status"]
     step = aws.call("emr", "describe_step", ClusterId=handle.facts["cluster"], StepId=handle.facts["step"])["Step"]["Status"]
     details = step.get("FailureDetails", {})
@@ -143,16 +148,17 @@ def conclude(handle: Handle, state: Look, ears: Ears) -> Handle:
     if error is not None:
         raise error
     where = f"filon doctor {handle.id}"
+    step, cluster = state.names
     if state.step == "CANCELLED":
-        why = state.reason or "somebody cancelled it, or an earlier step of the cluster failed"
-        raise PlaceError("places.job-cancelled", f"the step {handle.facts['step']} was cancelled", why, where)
+        why = state.reason or "somebody cancelled it, or an earlier one failed"
+        raise PlaceError("places.job-cancelled", f"the {step} {handle.facts['step']} was cancelled", why, where)
     if state.step in ("PENDING", "RUNNING"):
         why = f"{state.text}: {state.reason or 'EMR gives no reason'}"
-        raise PlaceError("places.cluster-ended", f"the cluster {handle.facts['cluster']} ended before the job did", why, where)
+        raise PlaceError("places.cluster-ended", f"the {cluster} {handle.facts['cluster']} ended before the job did", why, where)
     why = state.reason or "EMR gives no reason; the logs come some minutes later"
     raise PlaceError(
         "places.job-failed",
-        f"the step {handle.facts['step']} failed without a word of ours",
+        f"the {step} {handle.facts['step']} failed without a word of ours",
         why,
         f"{where} (logs come late: up to 5 minutes)",
     )

@@ -64,6 +64,8 @@ class Reader:
     def _belongs(self, name: str) -> bool:
         if self.stderr_only and "stderr" not in name:
             return False
+        if self.handle.facts.get("serverless"):
+            return name.startswith(("SPARK_DRIVER/", "SPARK_EXECUTOR/", "attempts/"))
         if name.startswith(f"steps/{self.handle.facts['step']}/") or "bootstrap-actions" in name:
             return True
         if not name.startswith("containers/"):
@@ -166,8 +168,10 @@ def follow_logs(reader: Reader, ended: Iterator[bool], *, poll_s: float = 2.0, p
 
 def complete(reader: Reader) -> bool:
     """Whether the step's last log is there: its controller says how it ended, and its stderr follows."""
-    step = f"steps/{reader.handle.facts['step']}/"
     names = set(reader.seen)
+    if reader.handle.facts.get("serverless"):
+        return {f"SPARK_DRIVER/{name}.gz" for name in ("stderr",) + ("stdout",) * (not reader.stderr_only)} <= names
+    step = f"steps/{reader.handle.facts['step']}/"
     return f"{step}stderr.gz" in names and (reader.stderr_only or f"{step}controller.gz" in names)
 
 
@@ -175,7 +179,7 @@ def absent(handle: Handle) -> PlaceError:
     """The error of a job that has no logs (yet)."""
     return PlaceError(
         "places.logs-absent",
-        f"there are no logs of the step {handle.facts['step']}",
-        f"nothing stands under {handle.facts['logs']}/steps/ yet; EMR brings logs every five minutes, and after the end",
+        f"there are no logs of {handle.facts['step']}",
+        f"nothing of it stands under {handle.facts['logs']} yet; EMR brings logs every five minutes, and after the end",
         "wait some minutes (filon logs RUN --follow does); if they never come, the cluster has no LogUri or its role may not write there",
     )

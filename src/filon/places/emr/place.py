@@ -88,16 +88,17 @@ class Emr:
         """The step of this very job, if it was sent and has not failed."""
         for cluster, transient in self._clusters(job):
             for step in pages(self.aws, "emr", "list_steps", "Steps", ClusterId=cluster):
-                if step["Name"] == step_name(job.key) and step["Status"]["State"] in STANDS and self._is_current(job, step):
+                if step["Name"] == step_name(job.key) and step["Status"]["State"] in STANDS and self._stands(job, step):
                     if transient:
                         self._cluster = cluster
                     return self._handle(job, cluster, step["Id"], out_of(step["Config"]["Args"]), step["Status"]["State"], transient)
         return None
 
-    def _is_current(self, job: Job, step: dict[str, Any]) -> bool:
-        """A step that has ended well stands for the job until clean-up has removed the job's folder."""
-        if step["Status"]["State"] != "COMPLETED":
-            return True
+    def _stands(self, job: Job, step: dict[str, Any]) -> bool:
+        return step["Status"]["State"] != "COMPLETED" or self._is_current(job, out_of(step["Config"]["Args"]))
+
+    def _is_current(self, job: Job, out: str) -> bool:
+        """Whether what has ended well, with its outputs there, still stands for the job: until clean-up has removed the job's folder."""
         import json
 
         try:
@@ -106,7 +107,7 @@ class Emr:
             if exc.code == "places.object-missing":
                 return False
             raise
-        return bool(facts["out"] == out_of(step["Config"]["Args"]))
+        return bool(facts["out"] == out)
 
     def _clusters(self, job: Job) -> Iterator[tuple[str, bool]]:
         """Clusters where the job's step may be, and whether each was made for it."""
@@ -241,15 +242,23 @@ class Emr:
             listen(Event(stage="stop", text=f"the step goes on: filon attach {handle.id} comes back, filon cleanup {handle.id} ends it"))
 
 
+def open_emr(settings: EmrSettings, **words: Any) -> Emr:
+    """The place that a recipe's table means: steps of a cluster, or job runs of EMR Serverless."""
+    if not settings.serverless:
+        return Emr(settings, **words)
+    from filon.places.emr.serverless.place import Serverless
+
+    return Serverless(settings, **words)
+
+
 def emr_of(handle: Handle, settings: EmrSettings | None = None) -> Emr:
     """The place a handle speaks of, by what is written in it."""
     facts = handle.facts
     known = settings or EmrSettings()
-    return Emr(
-        known.model_copy(
-            update={"region": facts["region"], "bucket": facts["bucket"], "cluster_id": "" if facts.get("transient") else facts["cluster"]}
-        )
-    )
+    where = {"serverless": bool(facts.get("serverless")), "cluster_id": "", "application_id": ""}
+    if not facts.get("transient"):
+        where["application_id" if where["serverless"] else "cluster_id"] = facts["cluster"]
+    return open_emr(known.model_copy(update={"region": facts["region"], "bucket": facts["bucket"], **where}))
 
 
-__all__ = ["Emr", "emr_of"]
+__all__ = ["Emr", "emr_of", "open_emr"]

@@ -88,7 +88,7 @@ def by_table(region: str, kinds: Iterable[str]) -> Prices:
     ------
     RecipeError : `cost.no-price`
     """
-    table = _table()
+    table = price_table()
     families = table["ec2"].get(region)
     if families is None:
         raise RecipeError(
@@ -128,7 +128,7 @@ def by_api(region: str, kinds: Iterable[str]) -> Prices:
     machine = {kind: _ec2(aws, region, kind) for kind in kinds}
     emr = {kind: _emr(aws, region, kind) for kind in machine}
     source = "AWS's pricing API; disks and S3 by our table"
-    return Prices(region=region, as_of=datetime.now(UTC).date(), source=source, ec2=machine, emr=emr, **_rest(_table()))
+    return Prices(region=region, as_of=datetime.now(UTC).date(), source=source, ec2=machine, emr=emr, **_rest(price_table()))
 
 
 def _ec2(aws: Any, region: str, kind: str) -> float:
@@ -189,13 +189,14 @@ def spot_market(aws: Any, found: Prices, kinds: Iterable[str]) -> dict[str, floa
 
 
 @cache
-def _table() -> dict[str, Any]:
+def price_table() -> dict[str, Any]:
+    """The dated table as it ships."""
     return tomllib.loads(TABLE.read_text(encoding="utf-8"))
 
 
 def families_of(region: str) -> tuple[str, ...]:
     """Instance families that the table has a price of."""
-    return tuple(_table()["ec2"].get(region, ()))
+    return tuple(price_table()["ec2"].get(region, ()))
 
 
 def _rest(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from filon.places.infra.settings import InfraSettings
 from filon.settings import Settings
@@ -14,6 +14,11 @@ class EmrSettings(Settings):
     region: str = Field("", description="AWS region; empty: by the AWS environment variables and profiles")
     bucket: str = Field("", description="s3://bucket/prefix that code, data, models and results go to")
     cluster_id: str = Field("", description='a running cluster ("j-..."); empty: a cluster is made for the job, and ended after it')
+    serverless: bool = Field(False, description="run jobs on EMR Serverless: no cluster, no Terraform; workers are paid by the second")
+    application_id: str = Field("", description="application of EMR Serverless; empty: one is found or made, and stops when idle")
+    execution_role: str = Field("", description="role (name or ARN) that a job on EMR Serverless takes on: what it may read and write")
+    image: str = Field("", description="container image of EMR Serverless with the lane's Python; empty: AWS's own")
+    max_vcpus: int = Field(0, ge=0, description="vCPUs that the application may grow to; 0: what the driver and all workers need")
     release: str = Field("emr-7.13.0", description="version lane of the cluster that is made")
     primary_type: str = Field("m5.xlarge", description="instance type of the primary node")
     primary_disk_gib: int = Field(64, ge=15, description="disk of the primary node, in GiB")
@@ -46,3 +51,9 @@ class EmrSettings(Settings):
         if value and not value.startswith("s3://"):
             raise ValueError("an address in S3 starts with s3://")
         return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> "EmrSettings":
+        if self.serverless and self.cluster_id:
+            raise ValueError("serverless = true and cluster_id exclude each other: a job runs on one of them")
+        return self

@@ -46,6 +46,16 @@ class Shape:
         return instance(self.core_type).yarn_mib - DRIVER_MIB
 
     @property
+    def executors_mib(self) -> int:
+        """Memory of all executors, one a node."""
+        return self.executor_mib * (self.core_count + self.task_count)
+
+    @property
+    def parts(self) -> tuple[str, str, str]:
+        """What an hour is paid for."""
+        return "instances", "EMR", "disks"
+
+    @property
     def disk_gib(self) -> int:
         """Of all nodes; EMR also gives each a root disk of 15 GiB."""
         nodes = 1 + self.core_count + self.task_count

@@ -47,6 +47,7 @@ class Plan:
     driver_overhead_mib: int
     dynamic: bool
     why: str
+    driver_cores: int = 0
 
     @property
     def container_mib(self) -> int:
@@ -63,6 +64,8 @@ class Plan:
             "spark.driver.memoryOverhead": f"{self.driver_overhead_mib}m",
             "spark.dynamicAllocation.enabled": str(self.dynamic).lower(),
         }
+        if self.driver_cores:
+            said["spark.driver.cores"] = str(self.driver_cores)
         limit = "spark.dynamicAllocation.maxExecutors" if self.dynamic else "spark.executor.instances"
         return {**said, limit: str(self.executors)}
 
@@ -109,14 +112,13 @@ def plan(settings: EmrSettings, *, table_mib: float = 0.0, strategy: str = "auto
     container = settings.executor_memory_mib or max(2048, room)
     cores = settings.executor_cores or (node.cores if node else 1)
     nodes = settings.core_count + settings.task_count
-    useful = max(1, math.ceil(3 * table_mib / container)) if table_mib else nodes
-    executors = min(nodes, useful)
+    executors = useful(nodes, container, table_mib)
     heap = max(1024, int(container * HEAP_SHARE))
     driver_heap = int(DRIVER_MIB * 0.5)
-    dynamic = settings.dynamic_allocation == "on" or (settings.dynamic_allocation == "auto" and strategy == "tasks")
+    dynamic = is_dynamic(settings, strategy)
     why = f"{executors} of {nodes} nodes ({settings.core_type}), {container:,} MiB and {cores} cores each"
     if not dynamic:
-        why += "; dynamic allocation off: a barrier stage needs all its slots at once"
+        why += FIXED
     return Plan(
         executors=executors,
         cores=cores,
@@ -127,6 +129,19 @@ def plan(settings: EmrSettings, *, table_mib: float = 0.0, strategy: str = "auto
         dynamic=dynamic,
         why=why,
     )
+
+
+FIXED = "; dynamic allocation off: a barrier stage needs all its slots at once"
+
+
+def useful(most: int, container_mib: int, table_mib: float) -> int:
+    """Executors that a table can use, of those there may be; all of them when its size is not known."""
+    return min(most, max(1, math.ceil(3 * table_mib / container_mib))) if table_mib else most
+
+
+def is_dynamic(settings: EmrSettings, strategy: str) -> bool:
+    """Whether the number of executors may change: only strategy "tasks" never needs a barrier stage."""
+    return settings.dynamic_allocation == "on" or (settings.dynamic_allocation == "auto" and strategy == "tasks")
 
 
 def in_memory_mib(size_bytes: int, name: str) -> float:

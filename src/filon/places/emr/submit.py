@@ -1,4 +1,4 @@
-"""A job as an EMR step: what is uploaded, what spark-submit is told, and how a step that was sent already is found again."""
+"""A job as an EMR step or job run: what is uploaded, what Spark is told, and the name by which one that was sent is found again."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from filon.events import Event, Listen
 from filon.places.base import Job
 from filon.places.emr.bucket import Address, Bucket
 from filon.places.emr.cost import meter_of
+from filon.places.emr.serverless.workers import plan_workers
 from filon.places.emr.settings import EmrSettings
 from filon.places.emr.sizing import Plan, in_memory_mib, plan
 from filon.places.job_words import job_words
@@ -27,19 +28,29 @@ SECRET = re.compile(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A job made ready: its folder in S3, where its outputs will be, and the step's arguments."""
+    """A job made ready: its folder in S3, where its outputs will be, and what Spark is to run: `script` with `words`, on `environment`."""
 
     job: Job
     folder: Address
     out: str
     attempt: str
-    arguments: tuple[str, ...]
+    script: str
+    words: tuple[str, ...]
+    environment: str
+    conf: Mapping[str, str]
     plan: Plan
 
     @property
     def name(self) -> str:
-        """Of the step, and of a cluster made for it: how both are found again."""
+        """Of the step (or job run), and of a cluster made for it: how they are found again."""
         return step_name(self.job.key)
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The words of the step."""
+        told = [word for name, value in sorted(self.conf.items()) for word in ("--conf", f"{name}={value}")]
+        submit = ("spark-submit", "--deploy-mode", "cluster", "--master", "yarn", "--name", self.name, *told)
+        return (*submit, "--archives", f"{self.environment}#environment", self.script, *self.words)
 
     def step(self, action: str) -> dict[str, Any]:
         """The step as EMR takes it."""
@@ -56,7 +67,7 @@ def step_name(key: str) -> str:
 
 
 def prepare(job: Job, settings: EmrSettings, bucket: Bucket, archive: str | Path, strategy: str, listen: Listen) -> Order:
-    """Upload what is not there yet and write the step's arguments.
+    """Upload what is not there yet and write what Spark is to run.
 
     Parameters
     ----------
@@ -70,7 +81,7 @@ def prepare(job: Job, settings: EmrSettings, bucket: Bucket, archive: str | Path
     recipe, variables = refuse(job)
     budget = tomllib.loads(recipe).get("search", {}).get("budget", {})
     variables = {**variables, **meter_of(settings, bucket.aws.region, budget.get("dollars"))}
-    layout = plan(settings, table_mib=_table_mib(job, bucket), strategy=strategy)
+    size = (plan_workers if settings.serverless else plan)(settings, table_mib=_table_mib(job, bucket), strategy=strategy)
     environment = str(archive) if str(archive).startswith("s3://") else bucket.keep(Path(archive), listen).uri
     script = bucket.keep(SCRIPT, listen).uri
     folder, attempt = bucket.root / "jobs" / job.key, datetime.now(UTC).strftime("%Y%m%d_%H%M%S")
@@ -78,11 +89,18 @@ def prepare(job: Job, settings: EmrSettings, bucket: Bucket, archive: str | Path
     _write_folder(bucket, folder, job, recipe, variables, out, attempt)
     words = job_words(job, recipe="recipe.toml", runs="runs", bundle="bundle", out=out if job.verb == "predict" else "eval")
     own = ["--job", folder.uri, "--out", out, "--attempt", attempt, *(("--bundle", job.bundle) if job.bundle else ())]
-    conf = {**_conf(bucket.aws.region), **layout.conf(), **settings.conf}
-    told = [word for name, value in sorted(conf.items()) for word in ("--conf", f"{name}={value}")]
-    arguments = ("spark-submit", "--deploy-mode", "cluster", "--master", "yarn", "--name", step_name(job.key), *told)
-    arguments = (*arguments, "--archives", f"{environment}#environment", script, *own, "--", *words)
-    return Order(job=job, folder=folder, out=out, attempt=attempt, arguments=arguments, plan=layout)
+    conf = {**_conf(bucket.aws.region), **size.conf(), **settings.conf}
+    return Order(
+        job=job,
+        folder=folder,
+        out=out,
+        attempt=attempt,
+        script=script,
+        words=(*own, "--", *words),
+        environment=environment,
+        conf=conf,
+        plan=size,
+    )
 
 
 def _with_bundle(job: Job, bucket: Bucket, listen: Listen) -> Job:
