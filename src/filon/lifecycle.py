@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from filon.pages import Lang
     from filon.track import Registry, Version
 
+MOST_BACK = 50
+"""Steps that can be gone back."""
+
 SEED = 42
 """Of the paired bootstrap: the same rows give the same interval."""
 
@@ -94,6 +97,7 @@ def promote(
     data: str | None = None,
     why: str = "",
     force: bool = False,
+    once: bool = False,
     threads: int | None = None,
     memory_mib: int | None = None,
     listen: Listen = silence,
@@ -106,6 +110,7 @@ def promote(
     runs : where runs are kept, and `registry.jsonl`
     data : labelled table to compare with the champion on; the run's test fold, read again, when left out (this opening is recorded)
     why : kept with the change; force : whatever the gates say, which needs a `why`
+    once : leave things as they are when this run was promoted to the alias, or refused, before
 
     Returns
     -------
@@ -131,6 +136,9 @@ def promote(
     version, champion = registry.version(sent.model.rpartition("/")[2]), registry.pointed(to)
     if champion is not None and champion.number == version.number:
         return Moved(done=True, alias=to, model=registry.name, version=version.number, before=version.number)
+    if once and (before := _asked_before(Path(runs), candidate.run, to)):
+        number = champion.number if champion else ""
+        return Moved(done=before != "refused", alias=to, model=registry.name, version=number, before=number)
     gates = _judge(candidate, registry, champion, Path(runs), data, (threads, memory_mib), to, listen)
     passed = all(gate.passed for gate in gates)
     change = ledger.Change(
@@ -147,7 +155,7 @@ def promote(
         gates=tuple(asdict(gate) for gate in gates),
     )
     if passed or force:
-        registry.point(to, version, change.note())
+        registry.point(to, version, {**change.note(), "path": _path(champion, to)})
     ledger.keep(Path(runs), change)
     return Moved(
         done=passed or force,
@@ -158,6 +166,31 @@ def promote(
         gates=tuple(gates),
         forced=change.forced,
     )
+
+
+def ask_for_alias(folder: Path, listen: Listen = silence) -> Moved | None:
+    """What `track.alias` asks for, once for a run that is done: its promotion, past the gates; None where the recipe names no alias."""
+    from filon.track import WHY_ALIAS
+
+    manifest = read_manifest(folder) or {}
+    alias = manifest.get("recipe", {}).get("track", {}).get("alias")
+    if not alias or manifest.get("state") != "done":
+        return None
+    return promote(folder, to=str(alias), runs=folder.parents[1], why=WHY_ALIAS, once=True, listen=listen)
+
+
+def _asked_before(root: Path, run: str, alias: str) -> str:
+    """What became of the last attempt to let the alias point at the run, "" when there was none."""
+    return next((str(one["did"]) for one in reversed(ledger.changes(root)) if (one["run"], one["alias"]) == (run, alias)), "")
+
+
+def _path(now: Version | None, alias: str) -> list[str]:
+    """Numbers of the versions the alias pointed at, the latest last: what `rollback` goes back along."""
+    if now is None:
+        return []
+    noted = now.moved(alias)
+    before = noted.get("path", [noted["before"]] if noted.get("before") else [])
+    return [*before, now.number][-MOST_BACK:]
 
 
 def rollback(
@@ -178,7 +211,8 @@ def rollback(
     file = load_recipe(recipe)
     registry = Registry(file.recipe.track, file.base, file.recipe.name)
     now = registry.pointed(alias)
-    number = to or str((now.moved(alias) if now else {}).get("before") or "")
+    path = _path(now, alias)[:-1]
+    number = to or (path[-1] if path else "")
     if not number:
         at = f"{alias} points at version {now.number}, and nothing is known before it" if now else f"{alias} points nowhere"
         raise RecipeError("registry.nothing-before", "there is no version to go back to", at, "name one: --to VERSION")
@@ -195,8 +229,9 @@ def rollback(
         run=version.run,
         bundle=version.bundle,
     )
-    # what stood before the older version stays noted with it, so that the next rollback goes on backwards instead of to and fro
-    registry.point(alias, version, {**change.note(), "before": str(version.moved(alias).get("before") or "")})
+    # the way back gets shorter by what was gone back, so that the next rollback goes on backwards instead of to and fro
+    rest = path[: len(path) - 1 - path[::-1].index(number)] if number in path else _path(now, alias)
+    registry.point(alias, version, {**change.note(), "path": rest})
     ledger.keep(Path(runs) if runs is not None else file.base / "runs", change)
     return Moved(done=True, alias=alias, model=registry.name, version=version.number, before=before)
 

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,6 +60,24 @@ def test_the_life_of_an_alias_on_a_real_server(filon: Callable, bank: Path, mlfl
     told = seen_by_mlflow(mlflow_server)
     assert told["champion"] == "1"
     assert json.loads(told["tags"]["filon.alias.champion"])["why"] == "complaints"
+
+
+def test_the_alias_of_a_recipe_goes_through_the_gates_once(filon: Callable, bank: Path) -> None:
+    good = trained(filon, bank, "track.alias=live", "search.xgboost.num_round=5")
+    said = filon("track", str(good), "--runs", str(good.parents[1]), FILON_USER="ana")
+    assert (said.code, "live -> version 1" in said.out) == (0, True), said.out + said.err
+    weak = trained(filon, bank, "track.alias=live", "gates.at_least.areaUnderROC=0.999", "search.xgboost.num_round=5")
+    child = subprocess.run([sys.executable, "-m", "filon.track", str(weak)], capture_output=True, text=True, check=False)  # as train does
+    assert "live stays at version 1" in child.stdout, child.stdout + child.stderr
+    assert [(line["did"], line["alias"], line["who"] == "ana", line["why"]) for line in ledger(bank)] == [
+        ("promoted", "live", True, "track.alias of its recipe"),
+        ("refused", "live", False, "track.alias of its recipe"),
+    ]
+    assert all(line["gates"] for line in ledger(bank))
+    code, _ = promoted(filon, weak, "--to", "live", "--force", "--why", "by hand")
+    assert code == 0
+    assert filon("track", str(good), "--runs", str(good.parents[1])).code == 0
+    assert [line["did"] for line in ledger(bank)] == ["promoted", "refused", "promoted"]  # sending it again does not move it back
 
 
 def seen_by_mlflow(server: Server) -> dict:

@@ -19,6 +19,7 @@ from filon.package.doors import agree, case_names
 from filon.package.frames import take
 from filon.package.golden import PROBABILITY
 from filon.package.match import typed
+from filon.trees import linear
 
 Form = Literal["onnx", "xgboost", "treelite", "mlflow", "sagemaker"]
 FORMS: tuple[Form, ...] = get_args(Form)
@@ -120,26 +121,29 @@ def _xgboost(bundle: Bundle, beside: Path, out: Path, table: pa.Table) -> tuple[
     from filon.trees.scoring import load, probabilities
 
     ensemble = bundle.ensemble
-    _only_trees(bundle, "xgboost's file of a linear model takes a design of its own")
     if out.suffix == ".json":
         whole = beside.with_name(f"{beside.name}.json")  # XGBoost goes by the ending
         load(ensemble.model).save_model(str(whole))
         whole.replace(beside)
     else:
         beside.write_bytes(ensemble.model)
-    raw = load(beside.read_bytes()).inplace_predict(matrix_of(bundle, table))
-    told = 'xgboost.Booster(model_file="PATH").inplace_predict(matrix)'
+    booster, matrix = load(beside.read_bytes()), matrix_of(bundle, table)
+    if ensemble.design is not None:
+        import xgboost
+
+        raw = booster.predict(xgboost.DMatrix(linear.expand(ensemble.design, matrix)))
+        told = f'xgboost.Booster(model_file="PATH").predict(xgboost.DMatrix(design)), the design made as PATH{SIDE} says'
+    else:
+        raw = booster.inplace_predict(matrix)
+        told = 'xgboost.Booster(model_file="PATH").inplace_predict(matrix)'
     return probabilities(raw, ensemble.link, len(ensemble.classes), ready=True), (told,)
 
 
-def _only_trees(bundle: Bundle, why: str) -> None:
-    if bundle.ensemble.form != "trees":
-        what = f"a {bundle.ensemble.family} cannot be exported so"
-        raise BundleError("export.form-unfit", what, why, "export it --to onnx or mlflow")
-
-
 def _treelite(bundle: Bundle, beside: Path, table: pa.Table) -> tuple[np.ndarray, tuple[str, ...]]:
-    _only_trees(bundle, "treelite holds trees")
+    if bundle.ensemble.form != "trees":
+        what = f"a {bundle.ensemble.family} cannot be exported to treelite"
+        why = "treelite holds trees, which answer in steps: no tree is a straight line"
+        raise BundleError("export.form-unfit", what, why, "export it --to onnx, xgboost, mlflow or sagemaker")
     raw = treelite_model.write(bundle.path / sealed.MODEL, beside, matrix_of(bundle, table))
     from filon.trees.scoring import probabilities
 
@@ -161,4 +165,27 @@ def _describe(bundle: Bundle, out: Path) -> None:
         "link": bundle.ensemble.link,
         "derived": {column.name: column.sql for column in bundle.derived},
     }
+    if bundle.ensemble.design is not None:
+        facts["design"] = _design(bundle)
     write_atomic(out.with_name(f"{out.name}{SIDE}"), json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+
+
+def _design(bundle: Bundle) -> list[dict[str, Any]]:
+    """Columns of the design that the weights of a linear model belong to, in order.
+
+    A number: (value - `mean`) / `scale`, with `fill` for the value where it is missing or infinite. A category: 1 where the cell is it,
+    else 0; the one that is null stands for missing and unseen.
+    """
+    design = bundle.ensemble.design
+    assert design is not None, "a linear ensemble has a design"
+    features = list(zip(bundle.encoding.features, design.levels, design.fill, design.mean, design.scale, strict=True))
+    found: list[dict[str, Any]] = [
+        {"feature": feature.name, "fill": float(fill), "mean": float(mean), "scale": float(scale)}
+        for feature, levels, fill, mean, scale in features
+        if not levels
+    ]
+    for feature, levels, *_ in features:
+        if levels:
+            names = feature.categories[:levels] if feature.kind == "category" else [False, True][:levels]
+            found += [{"feature": feature.name, "category": name} for name in (*names, None)]
+    return found

@@ -29,6 +29,9 @@ LONGEST_PAUSE_S = 30.0
 QUIET_S = 5.0
 """A manifest that has not changed for so long makes us look whether the run's process is alive."""
 
+WHY_ALIAS = "track.alias of its recipe"
+"""The reason that stands beside such a change."""
+
 NICE = 10
 """Training comes first on a machine with few cores."""
 
@@ -197,4 +200,13 @@ def main(words: list[str]) -> int:
         print(exc, flush=True)
         return exc.exit_code if exc.code != "track.busy" else 0
     log(Event(stage="track", text="all records are sent" if done else "records wait in the run folder; `filon track` sends them"))
+    if done and Outbox(folder).settings.alias and read_state(folder).get("model"):
+        _ask_for_alias(folder)
     return 0 if done else 4
+
+
+def _ask_for_alias(folder: Path) -> None:
+    """Let `filon promote` (of a layer above, so by its name) judge the run and move `track.alias`: no other hand moves an alias."""
+    alias = str(Outbox(folder).settings.alias)
+    words = ["promote", str(folder), "--runs", str(folder.parents[1]), "--to", alias, "--once", "--why", WHY_ALIAS]
+    subprocess.run([sys.executable, "-m", "filon", *words], stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, check=False)

@@ -96,7 +96,9 @@ class Registry:
         """Let an alias point at a version; the note is written first, so that no move is without one."""
         text = json.dumps(note, ensure_ascii=False, default=str)
         if len(text) > MOST:
-            text = json.dumps({key: note.get(key) for key in ("at", "who", "before", "forced")} | {"why": str(note.get("why", ""))[:500]})
+            text = json.dumps(
+                {key: note.get(key) for key in ("at", "who", "before", "forced", "path")} | {"why": str(note.get("why", ""))[:500]}
+            )
         with in_our_words(self.uri):
             self._client.set_model_version_tag(self.name, version.number, MOVED.format(alias=clean(alias)), text)
             self._client.set_registered_model_alias(self.name, alias, version.number)

@@ -202,8 +202,6 @@ class Sender:
                 name, f"runs:/{self.parent_id}/bundle", self.parent_id, tags=tags, await_creation_for=60
             )
             version = str(made.version)
-        if settings.alias:
-            self.client.set_registered_model_alias(name, settings.alias, version)
         return f"{name}/{version}"
 
     def _version_of(self, name: str) -> str | None:

@@ -14,7 +14,9 @@ class TrackSettings(Settings):
     )
     experiment: str | None = Field(None, description="the MLflow experiment; the recipe's name when left out")
     register_model: bool | str = Field(True, description="true: registers the bundle under the recipe's name; or a name; or false")
-    alias: str | None = Field(None, description="moves this alias of the registered model, e.g. 'champion', to the new version")
+    alias: str | None = Field(
+        None, description="this alias (e.g. 'champion') is to point at the new version: judged by [gates] as `filon promote` does, once"
+    )
     tags: dict[str, str] = Field(default_factory=dict, description="tags of the parent run")
 
     @field_validator("uri")

@@ -96,11 +96,38 @@ def test_the_script_is_left_out_where_it_could_not_answer(sealed: Sealed, tmp_pa
         assert len(done.told) == 1
 
 
-@pytest.mark.parametrize("form", ["treelite", "xgboost"])
-def test_a_linear_model_goes_elsewhere(sealed: Sealed, tmp_path: Path, form: str) -> None:
-    with pytest.raises(BundleError, match=r"export\.form-unfit"):
-        export(sealed("logistic_regression"), form, tmp_path / "model")
-    assert export(sealed("logistic_regression"), "onnx", tmp_path / "model.onnx").worst <= 1e-6
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_linear_model_is_xgboost_s_over_the_design_that_is_told(sealed: Sealed, tmp_path: Path, classes: int) -> None:
+    """Read with xgboost and the file beside it only."""
+    bundle = sealed("logistic_regression", classes)
+    assert export(bundle, "xgboost", tmp_path / "model.json").worst <= 1e-6
+    booster = xgboost.Booster(model_file=tmp_path / "model.json")
+    columns = json.loads((tmp_path / "model.json.json").read_text(encoding="utf-8"))["design"]
+    golden = bundle.golden().to_pylist()
+    known = {one["feature"]: {other.get("category") for other in columns if other["feature"] == one["feature"]} for one in columns}
+
+    def cell(row: dict, column: dict) -> float:
+        value = row[column["feature"]]
+        if "category" not in column:
+            there = value is not None and np.isfinite(np.float32(value))
+            return ((value if there else column["fill"]) - column["mean"]) / column["scale"]
+        return float((value if value in known[column["feature"]] else None) == column["category"])
+
+    design = np.array([[cell(row, column) for column in columns] for row in golden], np.float32)
+    found = booster.predict(xgboost.DMatrix(design))
+    assert np.abs((found if classes > 2 else np.stack([1 - found, found], 1)) - expected(bundle)).max() <= 1e-6
+
+
+def test_a_linear_model_is_refused_by_treelite_with_what_takes_it(sealed: Sealed, tmp_path: Path) -> None:
+    bundle = sealed("logistic_regression")
+    with pytest.raises(BundleError) as refused:
+        export(bundle, "treelite", tmp_path / "model")
+    assert refused.value.code == "export.form-unfit"
+    assert not list(tmp_path.iterdir())
+    forms = ("onnx", "xgboost", "mlflow", "sagemaker")
+    assert refused.value.fix == f"export it --to {', '.join(forms[:3])} or {forms[3]}"
+    for form in ("onnx", "xgboost", "sagemaker"):
+        assert export(bundle, form, tmp_path / form).worst <= 1e-6
 
 
 def test_nothing_appears_when_the_golden_rows_differ(sealed: Sealed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

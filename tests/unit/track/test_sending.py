@@ -70,7 +70,7 @@ def assert_complete(client: Any, trials: int) -> None:
 
 
 def test_a_run_is_sent_whole(run: RunFolder, bundle: Path) -> None:
-    run.manifest["recipe"]["track"] |= {"alias": "champion", "tags": {"team": "mines"}}
+    run.manifest["recipe"]["track"] |= {"tags": {"team": "mines"}}
     run.add_trials(1, 2, 3, 4, 5)
     run.end(bundle=bundle)
     sent = send(run.path)
@@ -82,7 +82,7 @@ def test_a_run_is_sent_whole(run: RunFolder, bundle: Path) -> None:
     assert [one.dataset.digest for one in parent.inputs.dataset_inputs] == ["00ff00ff00ff00ff"]
     names = {one.path for one in client.list_artifacts(sent.mlflow_run_id)}
     assert {"manifest.json", "trials.jsonl", "metrics", "report", "bundle"} <= names
-    version = client.get_model_version_by_alias("bank-deposit", "champion")
+    (version,) = client.search_model_versions("name = 'bank-deposit'")
     assert f"bank-deposit/{version.version}" == sent.model == "bank-deposit/1"
     assert version.run_id == sent.mlflow_run_id
     assert read_state(run.path)["state"] == "sent"

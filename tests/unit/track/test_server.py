@@ -40,7 +40,7 @@ def test_a_run_reaches_the_server_and_its_model_loads(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    run = new_run(mlflow_server.uri, name="whole", alias="champion")
+    run = new_run(mlflow_server.uri, name="whole")
     run.add_trials(1, 2, 3, 4, 5)
     run.end(bundle=bundle)
     sent = send(run.path)
@@ -49,8 +49,8 @@ def test_a_run_reaches_the_server_and_its_model_loads(
     runs = {one.data.tags["filon.trial"]: one for one in runs_of(client, "whole")}
     assert len(runs) == 6
     assert runs["0"].data.metrics["auc"] == 0.8
-    assert client.get_model_version_by_alias("whole", "champion").run_id == sent.mlflow_run_id
-    assert_mlflow_answers_as_the_bundle(mlflow_server.uri, "models:/whole@champion", bundle, tmp_path)
+    assert client.get_model_version("whole", "1").run_id == sent.mlflow_run_id
+    assert_mlflow_answers_as_the_bundle(mlflow_server.uri, "models:/whole/1", bundle, tmp_path)
 
 
 def test_a_live_run_is_seen_on_the_server_before_it_ends(new_run: NewRun, mlflow_server: Server) -> None:  # noqa: F811
