@@ -11,6 +11,7 @@ from filon.check import check
 from filon.check.settings import CheckSettings
 from filon.engines import open_engine
 from filon.engines.base import Engine, Folds, LabelPlan
+from filon.engines.settings import SparkSettings
 from filon.read import read
 from filon.read.settings import DataSettings
 from filon.split import SplitSettings, split
@@ -24,7 +25,8 @@ ENGINES = ["embedded", pytest.param("spark", marks=pytest.mark.spark)]
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     if request.param == "spark":
         request.getfixturevalue("spark_session")
-    with open_engine(request.param, scratch=tmp_path_factory.mktemp("scratch")) as computing:
+    over = SparkSettings(strategy="cluster")  # one task would do it as the embedded engine does: tests/spark/test_alone.py
+    with open_engine(request.param, scratch=tmp_path_factory.mktemp("scratch"), spark=over) as computing:
         yield computing
 
 

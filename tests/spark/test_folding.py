@@ -11,6 +11,7 @@ from tests.unit.engines.embedded.tables import plan_for
 
 from filon.engines import open_engine
 from filon.engines.base import Engine
+from filon.engines.settings import SparkSettings
 from filon.engines.spark import folding, merging, pieces
 from filon.engines.spark.hashing import keys_of, murmur3
 from filon.engines.spark.profile import level
@@ -25,7 +26,7 @@ ROWS = 1000
 
 @pytest.fixture(scope="module")
 def engine(spark_session: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with open_engine("spark", scratch=tmp_path_factory.mktemp("scratch")) as made:
+    with open_engine("spark", scratch=tmp_path_factory.mktemp("scratch"), spark=SparkSettings(strategy="cluster")) as made:
         yield made
 
 

@@ -16,7 +16,7 @@ class SparkSettings(Settings):
     deploy_mode: Literal["client", "cluster"] = Field("client", description="where the driver runs, with --on spark")
     conf: dict[str, str] = Field(default_factory=dict, description='Spark properties, e.g. "spark.executor.memory" = "8g"')
     strategy: Literal["auto", "tasks", "cluster"] = Field(
-        "auto", description="tasks: each trial in one task; cluster: each trial over all executors; auto: by the size of the training fold"
+        "auto", description="tasks: each trial in one task; cluster: everything over all executors; auto: by size, small tables in one task"
     )
     archive: str = Field("", description="environment made by `filon package-env`, a local path or a URI; empty: workers have their own")
     work: str = Field(

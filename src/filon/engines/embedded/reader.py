@@ -44,7 +44,7 @@ class EmbeddedTable:
         self._local, self._connection, self._scratch, self._listen = local, connection, scratch, listen
         self._view, self._passes = "typed", 0
         self._parquet: Source | None = local if local.format == "parquet" else None
-        self._lowest: LowestRows | None = None
+        self.lowest: LowestRows | None = None
         self.misfits = misfits
         self.source = local
 
@@ -118,8 +118,8 @@ class EmbeddedTable:
         -------
         all columns typed, in the order of the hashes
         """
-        if self._lowest is not None and most <= self._lowest.most and per_class <= self._lowest.per_class:
-            found = self._lowest.table(most, per_class)
+        if self.lowest is not None and most <= self.lowest.most and per_class <= self.lowest.per_class:
+            found = self.lowest.table(most, per_class)
             return pa.table({name: pa.nulls(0) for name in self.names}) if found is None else found.select(self.names)
         columns = self.source.columns
         features = [one.name for one in columns if one.role == "feature" and one.kind in ("number", "boolean", "category")]
@@ -133,7 +133,7 @@ class EmbeddedTable:
 
     def remember(self, lowest: LowestRows) -> None:
         """Keep the lowest rows of a pass over all columns, by the hash that `sample` takes: a small sample needs no pass then."""
-        self._lowest = lowest
+        self.lowest = lowest
 
     def close(self) -> None:
         """Free the connection; the scratch folder is the engine's to remove."""

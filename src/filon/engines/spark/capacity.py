@@ -67,6 +67,12 @@ def capacity(session: Session) -> Capacity:
     )
 
 
+def cores(session: Session) -> int:
+    """Cores that a task of an executor has while nothing else runs there."""
+    room = capacity(session)
+    return max(room.cores, room.slots // room.executors)
+
+
 def slots_of(session: Session) -> int:
     """Tasks that Spark can run at the same time, now."""
     if session.connect:

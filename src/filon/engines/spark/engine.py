@@ -59,18 +59,26 @@ class SparkEngine:
 
     def profile(self, table: SparkTable, label: LabelPlan) -> Profile:
         """Everything `check` wants to know."""
+        from filon.engines.spark import alone
         from filon.engines.spark.profile import profile
 
         self.inputs = inputs_of(table.source)
         with step(self.session, "check"):
+            if alone.small(self.session, table, self.settings.strategy):
+                return alone.profile_alone(table, label, self.listen)
             return profile(table, label, self.listen)
 
     def split(self, table: SparkTable, plan: SplitPlan) -> SparkFolds:
         """Fold by hash, learn the encoding, keep the encoded rows on the cluster."""
+        from filon.engines.spark import alone
         from filon.engines.spark.folding import split
 
         test = None if plan.test_source is None else self.read(plan.test_source)
         with step(self.session, "split"):
+            if alone.shares_files(self.session) and all(
+                alone.small(self.session, one, self.settings.strategy) for one in (table, test) if one is not None
+            ):
+                return alone.split_alone(table, plan, self.listen)
             return split(table, plan, test, self.listen)
 
     def fit(self, folds: SparkFolds, trials: Sequence[Trial], plan: FitPlan) -> Iterator[Fitted]:

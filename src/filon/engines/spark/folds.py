@@ -11,6 +11,7 @@ import numpy as np
 from filon.engines.base import FoldInfo, FoldName, SplitPlan
 from filon.engines.folding import FOLDS, trainable
 from filon.engines.spark.session import Session
+from filon.engines.spark.shipped import FoldPiece, ShippedRows
 from filon.engines.trainer.rows import Block
 from filon.rows.encode import Encoding
 
@@ -23,7 +24,8 @@ class SparkFold:
     """A fold or a union of folds: opaque to the stages, DataFrames to this engine.
 
     `kept` is the dataset of all folds: columns `fold` (0 train, 1 valid, 2 test), `hash` (bigint), `label` (int), `member` (bigint, by key
-    only), `weight` (float, where the recipe names one) and `x0` ... `xN` (float, NaN for missing, never null)."""
+    only), `weight` (float, where the recipe names one) and `x0` ... `xN` (float, NaN for missing, never null). `pieces` are the same
+    rows as files that the driver sees, where there are such."""
 
     names: tuple[FoldName, ...]
     session: Session
@@ -32,6 +34,7 @@ class SparkFold:
     info: Mapping[FoldName, FoldInfo]
     class_weights: tuple[float, ...]
     kept: Any
+    pieces: tuple[FoldPiece, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -70,6 +73,9 @@ class SparkFold:
         """Rows in canonical order, one partition of Spark's at a time: for small folds, and for whoever looks at rows."""
         from filon.engines.spark.fetching import tables
 
+        if self.pieces:
+            yield from ShippedRows(self.pieces, self.encoding, self.class_weights).blocks()
+            return
         for table in tables(self.plain.sort(*self.canonical), self.session):
             if not table.num_rows:
                 continue
@@ -86,7 +92,8 @@ class SparkFold:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class SparkFolds:
-    """The split table. `left_out` counts the rows in no fold by reason ("label-missing", "label-unknown")."""
+    """The split table. `left_out` counts the rows in no fold by reason ("label-missing", "label-unknown"); `pieces` are the folds as files
+    that driver and tasks see, where one task has laid them down."""
 
     plan: SplitPlan
     encoding: Encoding
@@ -95,6 +102,7 @@ class SparkFolds:
     left_out: Mapping[str, int]
     session: Session
     _kept: Any
+    pieces: Mapping[FoldName, FoldPiece] = field(default_factory=dict)
     _openings: list[str] = field(default_factory=list)
 
     def fold(self, *names: Literal["train", "valid"]) -> SparkFold:
@@ -125,4 +133,5 @@ class SparkFolds:
             info=self.info,
             class_weights=self.class_weights,
             kept=self._kept,
+            pieces=tuple(self.pieces[name] for name in names) if self.pieces else (),
         )

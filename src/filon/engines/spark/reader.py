@@ -41,11 +41,14 @@ Work = Callable[[Located], Iterator[pa.RecordBatch]]
 class SparkTable:
     """Rows of a source, typed. Nothing is read until somebody asks.
 
-    `source` has the kinds of derived columns settled; `schema` are the Arrow types of all columns, misfits included.
+    `asked` is the source as it was given, `source` has the kinds of derived columns settled; `schema` are the Arrow types of all columns,
+    misfits included.
     """
 
-    def __init__(self, session: Session, source: Source, misfits: tuple[str, ...], schema: pa.Schema, pieces: Cut, listen: Listen) -> None:
-        self.session, self.source, self.misfits, self.schema, self.cut = session, source, misfits, schema, pieces
+    def __init__(
+        self, session: Session, asked: Source, source: Source, misfits: tuple[str, ...], schema: pa.Schema, pieces: Cut, listen: Listen
+    ) -> None:
+        self.session, self.asked, self.source, self.misfits, self.schema, self.cut = session, asked, source, misfits, schema, pieces
         self.lowest: LowestRows | None = None
         self._listen = listen
         self._counted: list[int] | None = None
@@ -103,7 +106,7 @@ class SparkTable:
             schema = pa.schema([("place", pa.int64()), ("rows", pa.int64())])
             first = next(column.name for column in self.source.columns if not column.sql)
             apart = replace(self.cut, pieces=tuple(replace(piece, place=place << 40) for place, piece in enumerate(self.cut.pieces)))
-            table = SparkTable(self.session, self.source, self.misfits, self.schema, apart, self._listen)
+            table = SparkTable(self.session, self.asked, self.source, self.misfits, self.schema, apart, self._listen)
             with self.session.in_our_words(self.source.origin):
                 found = table.map(_count, schema, [first]).collect()
             counts = {int(row["place"]): int(row["rows"]) for row in found}
@@ -213,8 +216,8 @@ def open_table(session: Session, source: Source, listen: Listen = silence) -> Sp
     """
     pieces = cut(source, session.parallel, ranges(source, session))
     folder = Path(tempfile.mkdtemp(prefix="table-", dir=session.folder))
-    source, misfits, schema = _settled(source, pieces, folder)
-    return SparkTable(session, source, misfits, schema, pieces, listen)
+    settled, misfits, schema = _settled(source, pieces, folder)
+    return SparkTable(session, source, settled, misfits, schema, pieces, listen)
 
 
 def _settled(source: Source, pieces: Cut, folder: Path) -> tuple[Source, tuple[str, ...], pa.Schema]:

@@ -69,6 +69,8 @@ def _joined(states: list[bytes]) -> bytes:
 
 def sample_fold(fold: SparkFold, most: int, per_class: int = 0) -> pa.Table:
     """Features under their names (float32, missing as NaN), "label" int32, "weight" float32; in canonical order."""
+    if fold.pieces:
+        return _of_files(fold, most, per_class)
     classes = len(fold.encoding.classes)
     found = fetched(fold.plain.orderBy(*fold.canonical).limit(most), fold.session) if most else None
     labels = np.empty(0, np.int64) if found is None else found.column("label").to_numpy()
@@ -81,6 +83,30 @@ def sample_fold(fold: SparkFold, most: int, per_class: int = 0) -> pa.Table:
             some = fold.plain.where(f"label = {number}").orderBy(*fold.canonical).limit(per_class)
             parts.append(fetched(some, fold.session).slice(there))
     return _named(pa.concat_tables(parts) if parts else fetched(fold.plain.limit(0), fold.session), fold)
+
+
+def _of_files(fold: SparkFold, most: int, per_class: int) -> pa.Table:
+    """The same from the files of the fold: their rows are in canonical order already."""
+    seen = dict.fromkeys(range(len(fold.encoding.classes)), 0)
+    blocks, before = [], 0
+    for block in fold.blocks():
+        chosen = np.arange(before, before + len(block.label)) < most
+        for number in seen:
+            mine = np.flatnonzero(block.label == number)
+            chosen[mine[: max(0, per_class - seen[number])]] = True
+            seen[number] += len(mine)
+        before += len(block.label)
+        if chosen.any():
+            blocks.append((block.x[chosen], block.label[chosen], block.weight[chosen]))
+        if before >= most and all(there >= per_class for there in seen.values()):
+            break
+    x, label, weight = (
+        [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
+        if blocks
+        else (np.empty((0, len(fold.encoding.names)), np.float32), np.empty(0, np.int32), np.empty(0, np.float32))
+    )
+    cells = [*(pa.array(np.ascontiguousarray(column)) for column in x.T), pa.array(label), pa.array(weight)]
+    return pa.Table.from_arrays(cells, names=[*fold.encoding.names, "label", "weight"])
 
 
 def _named(rows: pa.Table, fold: SparkFold) -> pa.Table:

@@ -202,7 +202,10 @@ def _open(settings: SparkSettings, folder: Path, threads: int, memory_mib: int, 
     builder = SparkSession.builder.appName("filon")
     if "PYSPARK_GATEWAY_PORT" not in os.environ:  # set by spark-submit, whose JVM knows its master already
         builder = builder.master(master)
-    for name, value in (defaults(folder, memory_mib, local=master.startswith("local")) | s3a.conf() | settings.conf).items():
+    every = defaults(folder, memory_mib, local=master.startswith("local")) | s3a.conf() | settings.conf
+    if "spark.executor.cores" in every:  # Spark says 1 (spark.task.cpus) otherwise, and a fit that has the executor to itself crawls
+        every.setdefault("spark.executorEnv.OMP_NUM_THREADS", every["spark.executor.cores"])
+    for name, value in every.items():
         builder = builder.config(name, value)
     try:
         spark = builder.getOrCreate()
@@ -254,5 +257,6 @@ def defaults(folder: Path, memory_mib: int, *, local: bool) -> dict[str, str]:
         found["spark.driver.bindAddress"] = "127.0.0.1"
         found["spark.local.dir"] = str(folder / "spark")
         found["spark.sql.warehouse.dir"] = str(folder / "warehouse")
+        found["spark.executorEnv.OMP_NUM_THREADS"] = str(len(os.sched_getaffinity(0)))
         found["spark.sql.shuffle.partitions"] = str(max(2, len(os.sched_getaffinity(0))))
     return found

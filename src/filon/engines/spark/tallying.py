@@ -13,15 +13,18 @@ import pyarrow as pa
 
 from filon.engines.answering import slices
 from filon.engines.embedded.scoring import Scored, counted
+from filon.engines.spark.capacity import cores
+from filon.engines.spark.fetching import table as fetched
 from filon.engines.spark.folds import SparkFold
 from filon.engines.spark.listener import watched
 from filon.engines.spark.merging import SQL, STATE, merged, state
 from filon.engines.spark.reader import Located
 from filon.engines.spark.scoring import FoldRows, Scorer, SparkScored, batches_of, task
+from filon.engines.spark.shipped import FoldPiece, ShippedRows
 from filon.engines.spark.words import Telling
 from filon.engines.tally import Curve, Tally, merge
 from filon.events import Event, Listen
-from filon.trees import Ensemble
+from filon.trees import Ensemble, predict
 
 MANY_ROWS = 1 << 24
 DRIVER_SCORES = 1 << 22
@@ -45,7 +48,11 @@ def tally(scored: SparkScored, by: Sequence[str], listen: Listen) -> Mapping[Key
     assert isinstance(scorer.ensemble, Ensemble), "a model of another maker has no tally"
     slices(scorer.encoding, by)
     listen(Event(stage="score", text=f"scoring and counting on Spark: {scored.source.origin}"))
-    if isinstance(rows, SparkFold):
+    if isinstance(rows, SparkFold) and rows.pieces:
+        threads = cores(rows.session)
+        given = OfFiles(scorer=scorer, pieces=rows.pieces, weighted=bool(rows.plan.weight), threads=threads, by=tuple(by))
+        states, count = rows.session.spark.range(0, 1, 1, 1).mapInArrow(Telling(given), SQL), 0
+    elif isinstance(rows, SparkFold):
         weighted = bool(rows.plan.weight)
         frame = rows.plain.select("label", *(["weight"] if weighted else []), *rows.features)
         # Connect does not tell the number of partitions
@@ -55,7 +62,13 @@ def tally(scored: SparkScored, by: Sequence[str], listen: Listen) -> Mapping[Key
         states = rows.map(OfTable(scorer, by=tuple(by)), STATE, scorer.columns())
         count = len(rows.cut.pieces)
     origin, session = scored.source.origin, rows.session
-    found = watched(session, "score", "scoring and counting", lambda: merged(states, count, session, join, finish, origin), listen)
+
+    def work() -> bytes | None:
+        if count:
+            return merged(states, count, session, join, finish, origin)
+        return bytes(fetched(states, session, origin).column("state")[0].as_py())
+
+    found = watched(session, "score", "scoring and counting", work, listen)
     if found is None:
         return {key: one.result() for key, one in counted((), scorer.encoding, by, _unheard).items()}
     return unpacked(found)
@@ -85,6 +98,29 @@ class OfFold:
         """Score and count."""
         blocks: Iterator[Scored] = self.rows(batches)
         yield _state(counted(blocks, self.rows.scorer.encoding, self.by, _unheard))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfFiles:
+    """The work of the one task for a fold that lies in files: its rows to one state."""
+
+    scorer: Scorer
+    pieces: tuple[FoldPiece, ...]
+    weighted: bool
+    threads: int
+    by: tuple[str, ...]
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Score and count."""
+        for _ in batches:
+            yield _state(counted(self._blocks(), self.scorer.encoding, self.by, _unheard))
+
+    def _blocks(self) -> Iterator[Scored]:
+        encoding, model = self.scorer.encoding, self.scorer.ensemble
+        assert isinstance(model, Ensemble), "a model of another maker scores tables, not folds"
+        for block in ShippedRows(self.pieces, encoding, (1.0,) * len(encoding.classes)).blocks():
+            weight = block.weight.astype(np.float64) if self.weighted else None
+            yield Scored(probability=predict(model, block.x, self.threads), label=block.label, weight=weight, x=block.x, batch=None)
 
 
 def _unheard(rows: int) -> None:
