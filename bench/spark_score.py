@@ -69,13 +69,13 @@ def ensemble(trained: Any, features: int) -> tuple[Any, Any]:
     return made, Encoding(features=tuple(Feature(name=f"f{place}", kind="number") for place in range(features)), classes=("0", "1"))
 
 
-def engine(folder: Path) -> Any:
-    """Ours, on all cores of this machine."""
+def engine(folder: Path, master: str = "local[2]") -> Any:
+    """Ours: on all cores of this machine, or on a cluster."""
     from filon.engines import open_engine
     from filon.engines.settings import SparkSettings
 
-    conf = {"spark.ui.enabled": "false", "spark.driver.memory": "2g"}
-    return open_engine("spark", scratch=folder, spark=SparkSettings(master="local[2]", conf=conf))
+    conf = {"spark.ui.enabled": "false", "spark.driver.memory": "2g", "spark.driver.host": "127.0.0.1", "spark.executor.memory": "640m"}
+    return open_engine("spark", scratch=folder, spark=SparkSettings(master=master, conf=conf))
 
 
 def opened(computing: Any, path: Path) -> Any:
@@ -163,11 +163,14 @@ def _row_by_row(spark: Any, trained: Any, folder: Path) -> int:
 
 
 def tally(folder: Path, rows: int) -> dict[str, Any]:
-    """Peak memory of the driver: this process, and the JVM (which in local mode is the executor too)."""
+    """Peak memory of the driver, this process and its JVM, whose tasks run in two workers of one core."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    from tests.servers.spark_cluster import spark_cluster
+
     features = 6
     table(folder / "rows.parquet", rows, features)
     ours, encoding = ensemble(booster(features), features)
-    with engine(folder) as computing:
+    with spark_cluster(folder / "cluster") as cluster, engine(folder, cluster.master) as computing:
         began = time.monotonic()
         found = computing.tally(computing.score(opened(computing, folder / "rows.parquet"), ours, encoding))[()]
         seconds = time.monotonic() - began
