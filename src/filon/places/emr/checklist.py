@@ -15,6 +15,7 @@ from filon.places.emr.machines import capacity, cluster, idle, logs, network
 from filon.places.emr.policies import PROJECT_TAG
 from filon.places.emr.probes import bucket, credentials, data, policies, region, roles
 from filon.places.emr.quota import quota
+from filon.places.emr.serverless import checks as serverless
 from filon.places.environment import lane_of_archive
 
 DEAR = 10.0
@@ -30,9 +31,10 @@ def run(job: Job, aws: Aws, listen: Listen = silence) -> list[Line]:
     """
     look = Look(job=job, aws=aws)
     found: list[Line] = []
-    for number, check in enumerate(CHECKS, 1):
+    checks = SERVERLESS if job.settings.serverless else CHECKS
+    for number, check in enumerate(checks, 1):
         name = check.__name__.replace("_", " ")
-        listen(Event(stage="check", text=f"{name} on EMR", done=number, total=len(CHECKS)))
+        listen(Event(stage="check", text=f"{name} on EMR", done=number, total=len(checks)))
         try:
             found += check(look)
         except FilonError as exc:
@@ -130,6 +132,13 @@ CHECKS: tuple[Check, ...] = (
     *(idle, logs, tags, budget, environment, data, price),
 )
 """In the order in which one would look."""
+
+
+SERVERLESS: tuple[Check, ...] = (
+    *(credentials, region, bucket, serverless.application, serverless.role, serverless.caller, serverless.workers, serverless.quota),
+    *(serverless.logs, budget, environment, data, price),
+)
+"""The same where there is no cluster: no service role, no nodes, no network of ours."""
 
 
 def blockers(lines: Sequence[Line]) -> list[Line]:

