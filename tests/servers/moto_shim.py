@@ -41,6 +41,8 @@ def install() -> None:
     AutoScaling.register_scalable_target = _keeping_target_tags(AutoScaling.register_scalable_target)
     FakeBucket.get_permission = _without_conditions(FakeBucket.get_permission)
     SecurityGroupBackend.authorize_security_group_ingress = _twice_is_once(SecurityGroupBackend.authorize_security_group_ingress)
+    SecurityGroupBackend.revoke_security_group_ingress = _gone_is_gone(SecurityGroupBackend.revoke_security_group_ingress)
+    SecurityGroupBackend.revoke_security_group_egress = _gone_is_gone(SecurityGroupBackend.revoke_security_group_egress)
 
 
 def plain(value: Any) -> Any:
@@ -150,6 +152,20 @@ def _twice_is_once(authorize: Callable[..., Any]) -> Callable[..., Any]:
             return same[:1], group
 
     return add
+
+
+def _gone_is_gone(revoke: Callable[..., Any]) -> Callable[..., Any]:
+    """A rule revoked again, by its id, is gone all the same, for the same reason; one that never was is an error."""
+
+    def remove(self: Any, *asked: Any, security_rule_ids: list[str] | None = None, **named: Any) -> Any:
+        gone = self.__dict__.setdefault("shim_revoked", set())
+        if security_rule_ids and gone.issuperset(security_rule_ids):
+            return None
+        answer = revoke(self, *asked, security_rule_ids=security_rule_ids, **named)
+        gone.update(security_rule_ids or ())
+        return answer
+
+    return remove
 
 
 def describe_subscribers_for_notification(self: Any) -> str:
