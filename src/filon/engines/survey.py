@@ -24,6 +24,9 @@ MOST_PERIODS = 72
 MOST_MONTHS = 1200
 """Dates that are no dates (year 9999) would make periods without end: beyond these they are counted as without a time."""
 
+MOST_WINNERS = 50
+"""With more classes than these, the scores of predicted classes are not counted."""
+
 NO_TIME = -(1 << 40)
 """The period of rows without a time."""
 
@@ -103,9 +106,18 @@ class SurveyPlan:
         return 1 if len(self.classes) == 2 else len(self.classes)
 
     @property
+    def winners(self) -> bool:
+        """Whether the score of the predicted class is counted by class: of many classes, but not of very many."""
+        return 2 < len(self.classes) <= MOST_WINNERS
+
+    @property
     def places(self) -> tuple[int, ...]:
-        """Where in the vector each feature's cells begin, then each score's, then the predicted classes, then the end."""
-        widths = [gauge.cells for gauge in self.gauges] + [len(self.scores) - 1] * self.curves + [len(self.classes)]
+        """Where in the vector each feature's cells begin, then each score's, then the winners' (one after the other by class), then the
+        predicted classes, then the end."""
+        cells = len(self.scores) - 1
+        widths = [gauge.cells for gauge in self.gauges] + [cells] * self.curves
+        widths += [cells * len(self.classes)] if self.winners else []
+        widths.append(len(self.classes))
         return tuple(int(place) for place in np.concatenate([[0], np.cumsum(widths)]))
 
 
@@ -275,6 +287,10 @@ class Surveyor:
             score = probability[:, 1] if self.plan.curves == 1 else probability[:, curve]
             cells = np.searchsorted(self._scores, np.ascontiguousarray(score, np.float32), side="right")
             _count(found, cells, which, places[first + curve], width)
+        if self.plan.winners:
+            won = np.take_along_axis(probability, chosen[:, None].astype(np.int64), axis=1)[:, 0]
+            cells = chosen * width + np.searchsorted(self._scores, np.ascontiguousarray(won, np.float32), side="right")
+            _count(found, cells, which, places[-3], width * len(self.plan.classes))
         _count(found, chosen, which, places[-2], len(self.plan.classes))
         return found
 

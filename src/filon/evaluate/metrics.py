@@ -153,8 +153,16 @@ def from_confusion(confusion: np.ndarray, name: str) -> np.ndarray:
     -------
     (...,) float64, NaN where it is not defined
     """
-    hit = np.diagonal(confusion, axis1=-2, axis2=-1)
-    rows, called = confusion.sum(-1), confusion.sum(-2)
+    return from_margins(np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(-1), confusion.sum(-2), name)
+
+
+def from_margins(hit: np.ndarray, rows: np.ndarray, called: np.ndarray, name: str) -> np.ndarray:
+    """The same of what is enough for it: rows by class that were rightly predicted, that were of it, and that were taken for it.
+
+    Parameters
+    ----------
+    hit, rows, called : (..., classes) float64
+    """
     total = rows.sum(-1)
     if name == "accuracy":
         return _over(hit.sum(-1), total)

@@ -127,14 +127,12 @@ def _xgboost(bundle: Bundle, beside: Path, out: Path, table: pa.Table) -> tuple[
         whole.replace(beside)
     else:
         beside.write_bytes(ensemble.model)
-    booster, matrix = load(beside.read_bytes()), matrix_of(bundle, table)
+    matrix = matrix_of(bundle, table)
     if ensemble.design is not None:
-        import xgboost
-
-        raw = booster.predict(xgboost.DMatrix(linear.expand(ensemble.design, matrix)))
+        raw = linear.by_xgboost(beside.read_bytes(), ensemble.design, matrix)
         told = f'xgboost.Booster(model_file="PATH").predict(xgboost.DMatrix(design)), the design made as PATH{SIDE} says'
     else:
-        raw = booster.inplace_predict(matrix)
+        raw = load(beside.read_bytes()).inplace_predict(matrix)
         told = 'xgboost.Booster(model_file="PATH").inplace_predict(matrix)'
     return probabilities(raw, ensemble.link, len(ensemble.classes), ready=True), (told,)
 

@@ -88,6 +88,14 @@ def spread(ensemble: Ensemble) -> np.ndarray:
     return np.array([float(part) for part in text.split(",")])
 
 
+def by_xgboost(model_file: bytes, design: LinearDesign, matrix: np.ndarray) -> np.ndarray:
+    """What XGBoost itself answers of the expanded design, after its own objective: (rows,) or (rows, classes) float32."""
+    import xgboost
+
+    booster = xgboost.Booster(model_file=bytearray(model_file))
+    return np.asarray(booster.predict(xgboost.DMatrix(expand(design, matrix))))
+
+
 def model(weight: np.ndarray, bias: np.ndarray, classes: int, moved: np.ndarray) -> bytes:
     """UBJSON of a gblinear with these weights.
 

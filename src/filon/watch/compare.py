@@ -62,7 +62,7 @@ def compare(baseline: Baseline, plan: SurveyPlan, survey: Survey, settings: Watc
     """
     total = survey.total(plan)
     places, first = plan.places, len(plan.gauges)
-    parts = [total[places[at] : places[at + 1]] for at in range(first + plan.curves + 1)]
+    parts = [total[places[at] : places[at + 1]] for at in range(len(places) - 1)]
     columns = [_column(gauge, baseline, at, parts[at]) for at, gauge in enumerate(plan.gauges)]
     scores = [_score(baseline, at, parts[first + at]) for at in range(plan.curves)]
     classes = _classes(baseline, parts[-1])
@@ -80,7 +80,9 @@ def compare(baseline: Baseline, plan: SurveyPlan, survey: Survey, settings: Watc
     columns = [_told(column, at, found, alarms) for at, column in enumerate(columns)]
     scores = [replace(one, distance=_with(one.distance, found["score", at], alarms["score", at])) for at, one in enumerate(scores)]
     classes = replace(classes, distance=_with(classes.distance, found["classes", 0], alarms["classes", 0]))
-    metrics = _metrics(baseline, survey, [np.asarray(part) for part in parts[first:-1]], settings, judged)
+    live = [np.asarray(part) for part in parts[first : first + plan.curves]]
+    expected = estimates(baseline, live, parts[-2].reshape(len(plan.classes), -1) if plan.winners else None)
+    metrics = _metrics(baseline, survey, expected, settings, judged)
     columns = [replace(column, over_time=_over_time(plan, survey, at, baseline)) for at, column in enumerate(columns)]
     return Compared(
         columns=tuple(columns),
@@ -210,11 +212,10 @@ def _told(column: ColumnDrift, at: int, found: Mapping[tuple[str, int], float], 
 
 
 def _metrics(
-    baseline: Baseline, survey: Survey, live: Sequence[np.ndarray], settings: WatchSettings, judged: bool
+    baseline: Baseline, survey: Survey, expected: Mapping[str, Interval], settings: WatchSettings, judged: bool
 ) -> tuple[MetricDrift, ...]:
     tally = survey.tally()
     measured = _intervals(tally, settings) if tally is not None else {}
-    expected = estimates(baseline, live)
     found = []
     for name in names(len(baseline.classes)):
         test = Interval(**dict(zip(("value", "lower", "upper"), baseline.metrics.get(name, (None, None, None)), strict=True)))  # type: ignore[arg-type]

@@ -9,22 +9,32 @@ import numpy as np
 
 from filon.engines.tally import Curve, Tally
 from filon.evaluate import Interval
-from filon.evaluate.metrics import DEFINITIONS, values
+from filon.evaluate.metrics import DEFINITIONS, from_margins, values
 from filon.watch.baseline import Baseline
 
 DRAWS = 100
 """Of the bootstrap: enough for the ends of a 95 % interval to be known to a tenth of its width."""
 
 ESTIMATED = ("areaUnderROC", "areaUnderPR", "accuracy", "f1", "logLoss", "brier", "precision_positive", "recall_positive", "f1_positive")
-"""Metrics that are estimated for two classes; for many, those of the curves."""
+"""Metrics that are estimated for two classes; for many, those of the curves here, and those of the predicted class from `OF_WINNERS`."""
+
+OF_WINNERS = ("accuracy", "f1", "weightedPrecision", "weightedRecall", "macroPrecision", "macroRecall", "macroF1")
 
 
-def estimates(baseline: Baseline, live: Sequence[np.ndarray], seed: int = 42) -> dict[str, Interval]:
+def estimates(baseline: Baseline, live: Sequence[np.ndarray], winners: np.ndarray | None = None, seed: int = 42) -> dict[str, Interval]:
     """Each metric as the live scores let expect it; its change against the same reckoning on the test fold is added to the test's value.
+
+    Of many classes, metrics of the predicted class are what the calibrated scores of the predicted classes themselves let expect (the test
+    fold's counts do not say which class won at which score).
 
     Parameters
     ----------
     live : by curve, (cells,) counts of live scores over `baseline.scores`
+    winners : (classes, cells) counts of the predicted class's score, by predicted class; None where they were not counted
+
+    Notes
+    -----
+    Source: performance by calibrated confidence, after Garg et al. (2022), arXiv:2201.04234, and Guillory et al. (2021), arXiv:2107.03315
     """
     if not all(part.sum() and cells.sum() for part, cells in zip(live, baseline.by_class, strict=True)):
         return {}
@@ -47,6 +57,31 @@ def estimates(baseline: Baseline, live: Sequence[np.ndarray], seed: int = 42) ->
         low, high = np.quantile(np.asarray(draws, np.float64), [0.025, 0.975])
         value, lower, upper = (_kept(name, test + one) for one in (change, min(low, change), max(high, change)))
         found[name] = Interval(value=value, lower=lower, upper=upper)
+    return found if winners is None else found | _of_winners(baseline, live, winners, rng)
+
+
+def _of_winners(baseline: Baseline, live: Sequence[np.ndarray], winners: np.ndarray, rng: np.random.Generator) -> dict[str, Interval]:
+    """Metrics of the predicted class, of many classes: each predicted row is right as often as its class was at that score."""
+
+    def reckoned(test: Sequence[np.ndarray], scores: Sequence[np.ndarray], won: np.ndarray) -> dict[str, float]:
+        shares = np.stack([calibrated(part) for part in test])
+        rows = np.array([part @ share for part, share in zip(scores, shares, strict=True)])
+        called, hit = won.sum(axis=1), (won * shares).sum(axis=1)
+        rows = np.maximum(rows * called.sum() / max(rows.sum(), 1e-9), hit)  # what is right is there
+        return {name: float(from_margins(hit, rows, called, name)) for name in OF_WINNERS}
+
+    middle = reckoned(baseline.by_class, live, winners)
+    draws = [
+        reckoned([rng.poisson(part) for part in baseline.by_class], [rng.poisson(part) for part in live], rng.poisson(winners))
+        for _ in range(DRAWS)
+    ]
+    found: dict[str, Interval] = {}
+    for name in OF_WINNERS:
+        drawn = np.array([one[name] for one in draws])
+        if np.isfinite(middle[name]) and np.isfinite(drawn).all() and baseline.metrics.get(name, (None,))[0] is not None:
+            low, high = np.quantile(drawn, [0.025, 0.975])
+            value = _kept(name, middle[name])
+            found[name] = Interval(value=value, lower=min(_kept(name, low), value), upper=max(_kept(name, high), value))
     return found
 
 
