@@ -1,7 +1,10 @@
 """A server that follows an alias of a real MLflow registry."""
 
+import contextlib
+import http.client
 import json
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +41,40 @@ def answered(server: object, record: dict, version: str, seconds: float = 90) ->
         time.sleep(0.2)
 
 
+class Load:
+    """Clients that ask on and on, each on a connection that is kept; `heard` is the version that answered, or what went wrong."""
+
+    def __init__(self, port: int, record: dict, clients: int = 3) -> None:
+        self.port, self.body = port, json.dumps(record).encode()
+        self.heard: list[str] = []
+        self.over = threading.Event()
+        self.threads = [threading.Thread(target=self._ask) for _ in range(clients)]
+
+    def _ask(self) -> None:
+        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        with contextlib.closing(line):
+            while not self.over.is_set():
+                try:
+                    line.request("POST", "/invocations", self.body, {"content-type": "application/json"})
+                    answer = line.getresponse()
+                    told = json.loads(answer.read())
+                    self.heard.append(told["model"]["version"] if answer.status == 200 else f"status {answer.status}")
+                except (OSError, http.client.HTTPException) as exc:
+                    self.heard.append(type(exc).__name__)
+                    line.close()
+                time.sleep(0.005)
+
+    def __enter__(self) -> "Load":
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+
+
 def test_an_alias_is_followed_a_bad_version_is_refused_and_a_registry_that_is_away_changes_nothing(
     start: Start, sealed: Callable[..., Bundle], records: list[dict], mlflow_server: Mlflow, tmp_path: Path
 ) -> None:
@@ -47,8 +84,14 @@ def test_an_alias_is_followed_a_bad_version_is_refused_and_a_registry_that_is_aw
     words = ["--registry", mlflow_server.uri, "--watch", "1s", "--workers", "2", "--models", "shelf"]
     server = start(Path("models:/served@champion"), *words)
     answered(server, records[0], sealed().version)
-    registry.point("champion", registry.version(registered(registry, second)), {"why": "second"})
-    answered(server, records[0], sealed("gbt").version)
+    number = registered(registry, second)
+    with Load(server.port, records[0]) as load:
+        registry.point("champion", registry.version(number), {"why": "second"})
+        answered(server, records[0], sealed("gbt").version)
+        time.sleep(1)  # the other worker follows within half a second
+    assert set(load.heard) == {sealed().version, sealed("gbt").version}  # no request was refused, none was lost
+    assert load.heard.count(sealed().version) > 10 < load.heard.count(sealed("gbt").version)
+    assert set(load.heard[-10:]) == {sealed("gbt").version}
 
     broken = tmp_path / "broken"
     shutil.copytree(first, broken)
