@@ -12,6 +12,9 @@ from filon.pages import Lang, Numbers, Words
 EXACT = ("area", "limit")
 """Facts that are written as they are, to four figures; facts that end in `_share` are percentages, other numbers are counts."""
 
+DECIMALS = ("psi", "before", "now")
+"""Facts that are written with three decimals."""
+
 REASON = "@"
 """A fact that begins so is the name of a text under `[reasons]`."""
 
@@ -62,6 +65,10 @@ def _shown(name: str, value: Fact, words: Words, numbers: Numbers) -> str:
         return words(f"reasons.{value[1:]}") if value[:1] == REASON and f"reasons.{value[1:]}" in words else value
     if name.endswith("_share"):
         return numbers.percent(value, 1 if value >= 0.01 else 2)
+    if name in DECIMALS:
+        return numbers.number(value, 3)
+    if name == "chance":
+        return numbers.significant(value, 1)
     if name in EXACT:
         return numbers.significant(value, 4)
     return numbers.integer(value) if isinstance(value, int) else numbers.significant(value, 6)

@@ -209,12 +209,14 @@ def _row(
     )
 
 
-def _cell(batch: pa.RecordBatch, feature: Feature, place: int) -> str:
-    """The value as it came, short."""
+def _cell(batch: pa.RecordBatch, feature: Feature, place: int) -> str | float:
+    """The value as it came; a text is cut short."""
     value = batch.column(feature.name)[place].as_py()
     if value is None or value != value:
         return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)[:40]
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return float(value) if feature.kind == "number" and isinstance(value, int | float) else str(value)[:40]
 
 
 def _how(bundle: Bundle, data: str) -> DataSettings:

@@ -136,7 +136,7 @@ class _View:
         bars = [
             {
                 "name": name or self.words("rows.rest"),
-                "value": value if name else "",
+                "value": n.significant(value, 6) if isinstance(value, float) else value,
                 "text": n.signed(part),
                 "left": 50 + min(0.0, part / most) * 50,
                 "width": abs(part) / most * 50,

@@ -41,7 +41,7 @@ class RowReasons:
     answered_for: str
     bias: float
     margin: float
-    reasons: tuple[tuple[str, str, float], ...]
+    reasons: tuple[tuple[str, str | float, float], ...]
     rest: float
 
 

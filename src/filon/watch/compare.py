@@ -307,7 +307,7 @@ def _findings(
         found.append(finding("info", "watch.few-live-rows", rows=survey.rows, least=settings.min_rows))
     for one in metrics:
         if one.alarm and one.live is not None and (one.name == metric or metric not in {each.name for each in metrics}):
-            about = {"metric": one.name, "before": _figure(one.test.value), "now": _figure(one.live.value)}
+            about: dict[str, Any] = {"metric": one.name, "before": one.test.value, "now": one.live.value}
             found.append(finding("warning", "watch.metric-dropped", **about))
     found += [
         finding("warning", "watch.score-drifted", **_facts(score.distance, **{"class": score.name}))
@@ -339,8 +339,4 @@ def _column_findings(column: ColumnDrift) -> list[Finding]:
 
 
 def _facts(one: Distance, **more: Fact) -> dict[str, Any]:
-    return {**more, "test": f"@{one.test}", "distance_share": one.distance, "psi": _figure(one.psi), "chance": f"{one.p:.1g}"}
-
-
-def _figure(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+    return {**more, "test": f"@{one.test}", "distance_share": one.distance, "psi": one.psi, "chance": one.p}

@@ -112,7 +112,7 @@ class _View:
 
     def chance(self, one: Distance) -> str:
         """A corrected p-value in few letters."""
-        return "<0.0001" if one.p < 0.0001 else self.numbers.significant(one.p, 2)
+        return f"<{self.numbers.number(0.0001, 4)}" if one.p < 0.0001 else self.numbers.significant(one.p, 2)
 
     def score(self, place: int) -> Drawing:
         """Scores expected and live, as shares of even bins."""

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.unit.engines.trainer.memory_rows import MemoryRows, encoding_of, fit_one, trial
+from tests.unit.pages.decimals import numbers_with_points
 
 from filon.engines.base import Column
 from filon.explain.explaining import _by_row, _shown, dependence, explain
@@ -120,6 +121,7 @@ def test_the_page_is_written_in_both_languages_with_its_files(lang: str, word: s
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(names)
     text = (tmp_path / "out" / "explain.html").read_text(encoding="utf-8")
     assert word in text
+    assert bool(numbers_with_points(text)) == (lang == "en")
     assert text == page(found, lang)  # type: ignore[arg-type]
     assert json.loads((tmp_path / "out" / "explain.json").read_text())["rows"] == 50
     assert pq.read_table(tmp_path / "out" / "contributions.parquet").num_rows == 50

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from tests.unit.engines.trainer.memory_rows import fit_one, some_rows, trial
+from tests.unit.pages.decimals import numbers_with_points
 
 from filon.engines import tally as counting
 from filon.engines.survey import Surveyor
@@ -79,6 +80,7 @@ def test_the_page_shows_alarms_metrics_scores_and_columns(classes: int, hours: i
         assert text in page
     assert ("Over time" in page or "En el tiempo" in page) == (hours > 1)
     assert "https://" not in page.replace("http://www.w3.org", "")
+    assert bool(numbers_with_points(page)) == (lang == "en")
     plain = json.loads((tmp_path / "watch.json").read_text(encoding="utf-8"))
     assert plain["alarms"] == len(drift.alarms)
     assert len(plain["score"]) == (1 if classes == 2 else 3)
