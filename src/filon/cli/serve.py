@@ -19,9 +19,18 @@ if TYPE_CHECKING:
 
 
 @click.command("serve")
-@click.argument("bundle", type=str)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on (0.0.0.0: all of the machine's).")
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port to listen on (0: any free one).")
+@click.argument("bundle", type=str, envvar="FILON_BUNDLE")
+@click.option(
+    "--host", default="127.0.0.1", envvar="FILON_HOST", show_default=True, help="Address to listen on (0.0.0.0: all of the machine's)."
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    envvar=["FILON_PORT", "SAGEMAKER_BIND_TO_PORT"],
+    show_default=True,
+    help="Port to listen on (0: any free one).",
+)
 @click.option(
     "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that answer; one that dies is replaced."
 )
@@ -69,7 +78,7 @@ def command(
 
     BUNDLE is a folder, or models:/NAME@ALIAS: then the alias is followed, and another version takes over without a pause once it has
     answered its golden rows. With FILON_TOKEN set, requests must bring it (Authorization: Bearer ...). SIGTERM lets what was begun be
-    answered.
+    answered. A container may say FILON_BUNDLE, FILON_HOST and FILON_PORT in its environment instead.
 
     \b
     Example:

@@ -1,7 +1,8 @@
 """model.tar.gz for SageMaker: the bundle, XGBoost's own file, and a script for the XGBoost image; proved from the archive itself.
 
 It answers in two ways. In SageMaker's XGBoost image by `code/inference.py`, which needs xgboost and numpy only; in a container of one's own
-by `filon serve /opt/ml/model --host 0.0.0.0`, since the bundle's files lie at the archive's root.
+by `filon serve`, whose environment says FILON_BUNDLE=/opt/ml/model (SageMaker starts an image with the word `serve`), since the bundle's
+files lie at the archive's root.
 """
 
 import csv
@@ -65,7 +66,7 @@ def write(bundle: Bundle, out: Path, table: pa.Table) -> tuple[np.ndarray, tuple
             _add(archive, MODEL, bundle.ensemble.model)
         if with_script:
             _add(archive, SCRIPT, resources.files("filon.export").joinpath("inference_in_image.txt").read_bytes())
-    own = "own container: `filon serve /opt/ml/model --host 0.0.0.0 --port 8080` on an image with filon[cpu,serve]"
+    own = "own container: ENTRYPOINT filon, ENV FILON_BUNDLE=/opt/ml/model FILON_HOST=0.0.0.0, on an image with filon[cpu,serve]"
     with tempfile.TemporaryDirectory(prefix="filon-sagemaker-") as scratch:
         with tarfile.open(out) as archive:
             archive.extractall(scratch, filter="data")
