@@ -17,6 +17,7 @@ from filon.engines import open_engine
 from filon.engines.base import Engine, FitPlan, LabelPlan, Trial
 from filon.engines.settings import SparkSettings
 from filon.engines.spark import alone
+from filon.engines.spark.listener import account
 from filon.errors import DataError
 from filon.read import read
 from filon.read.settings import DataSettings
@@ -87,6 +88,14 @@ def test_one_task_gives_what_the_embedded_engine_gives(
         asked = sum(1 for _ in there.fold(fold).frame.collect())
         assert asked == there.info[fold].rows  # Spark sees the same rows
     assert same(engines[1].sample(rows, 20, 3), engines[0].sample(engines[0].read(rows.asked), 20, 3))
+
+
+def test_a_run_says_that_one_task_did_it(engines: tuple[Engine, Engine], written: Path) -> None:
+    split_by(engines[1], written / "table.parquet", {"drop": ["day", "who", "w"]})
+    stages = account(engines[1].session).stages  # type: ignore[attr-defined]
+    mine = [one for one in stages if one.alone]
+    assert {one.step for one in mine} == {"check", "split"}
+    assert {one.tasks for one in mine} == {1}
 
 
 def test_fits_tallies_and_samples_are_those_of_the_embedded_engine(engines: tuple[Engine, Engine], written: Path) -> None:

@@ -49,6 +49,7 @@ def test_one_partition_of_a_gzipped_csv_is_named_with_what_to_do() -> None:
         (with_first(spill_disk_bytes=3_000_000_000), "3.0 GB spilled"),
         (with_first(median_s=5.0, slowest_s=60.0), "spread unevenly"),
         (with_first(tasks=2), "2 partitions on 8 slots"),
+        (with_first(tasks=1, alone=True), "more executors would not"),
         (replace(ACCOUNT, lost=("executor 3: exit 137",)), "exit 137"),
         (ACCOUNT, "more executors would share it"),
         (Account(slots=1, stages=()), "told nothing"),

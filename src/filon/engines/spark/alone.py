@@ -22,7 +22,7 @@ from filon.engines.folding import FOLDS
 from filon.engines.spark.capacity import capacity, cores
 from filon.engines.spark.fetching import table as fetched
 from filon.engines.spark.folds import SparkFolds
-from filon.engines.spark.listener import watched
+from filon.engines.spark.listener import ALONE, step, watched
 from filon.engines.spark.reader import environment
 from filon.engines.spark.shipped import COLUMNS, FoldPiece
 from filon.engines.spark.words import telling
@@ -213,7 +213,8 @@ def _carried_out(table: SparkTable, work: Callable[[EmbeddedEngine, Source], Any
         environment=environment(table.source),
     )
     frame = session.spark.range(0, 1, 1, 1).mapInArrow(task, STATE)
-    found = watched(session, stage, said, lambda: fetched(frame, session, table.source.origin), listen)
+    with step(session, stage + ALONE):
+        found = watched(session, stage, said, lambda: fetched(frame, session, table.source.origin), listen)
     return pickle.loads(found.column("state")[0].as_py())
 
 

@@ -26,13 +26,17 @@ T = TypeVar("T")
 STEP = "filon: "
 """Beginning of the description of our jobs; the step of the story follows."""
 
+ALONE = ", in one task"
+"""Its end where a whole step is one task on purpose."""
+
 SKEW, GC_SHARE, SPILL_BYTES = 4.0, 0.15, 1 << 28
 """What is worth a word: a slowest task of four times the median, a seventh of the time in the JVM's collector, a quarter GiB on disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageFacts:
-    """One stage of Spark: `wall_s` from its submission to its end, `run_s` and `gc_s` summed over its tasks."""
+    """One stage of Spark: `wall_s` from its submission to its end, `run_s` and `gc_s` summed over its tasks; `alone` : one task, on
+    purpose."""
 
     number: int
     step: str
@@ -49,6 +53,7 @@ class StageFacts:
     spill_disk_bytes: int
     median_s: float = 0.0
     slowest_s: float = 0.0
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +163,7 @@ def _steps(store: Any) -> dict[int, str]:
     found: dict[int, str] = {}
     for job in _each(store.jobsList(None)):
         said = _optional(job.description()) or ""
-        name = said.removeprefix(STEP).split(",")[0] if said.startswith(STEP) else "other"
+        name = said.removeprefix(STEP) if said.startswith(STEP) else "other"
         for number in _each(job.stageIds()):
             found.setdefault(int(number), name)
     return found
@@ -172,7 +177,8 @@ def _stage(one: Any, name: str) -> StageFacts | None:
     wall = (ended.getTime() if ended is not None else time.time() * 1000) - began.getTime()
     return StageFacts(
         number=int(one.stageId()),
-        step=name or "other",
+        step=name.split(",")[0] or "other",
+        alone=name.endswith(ALONE),
         name=str(one.name())[:120],
         state=state.lower(),
         tasks=int(one.numTasks()),
@@ -243,6 +249,8 @@ def held_back(found: Account) -> str:
             f"{share}: one task took {longest.slowest_s:.0f} s, half of them less than {longest.median_s:.0f} s; "
             "the rows are spread unevenly, look for files of very different size"
         )
+    if longest.alone or (name in _OURS and longest.tasks == 1 and len(mine) < found.slots):
+        return f"{share}: one task did it, with all the cores of its executor; more of them would help, more executors would not"
     if longest.tasks < found.slots and name not in _OURS:
         return f"{share}: {_few(longest, found)}"
     if found.lost:
