@@ -1,5 +1,6 @@
 """EMR Serverless: job runs that are sent once, end when they should, and leave nothing; without a cluster and without Terraform."""
 
+import json
 import shlex
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from tests.emr.test_submission import RECIPE, Victims, job, kill_at, ran, victim
 from tests.servers.aws import BUCKET, Account
 from tests.servers.between import Asked, Between
 
+from filon.cli.group import run as filon
 from filon.errors import PlaceError
 from filon.events import silence
 from filon.places.emr.cleanup import delete, find_doomed
@@ -98,6 +100,16 @@ def test_the_same_job_sent_twice_is_one_job_run(account: Account, serverless: Em
     all_ended(account)
     assert (ran(account, first.id), ran(account, other.id)) == (1, 1)
     clean(account, serverless)
+
+
+def test_the_page_of_a_job_run_is_shown_by_its_address(
+    account: Account, serverless: EmrSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handle = open_emr(serverless).submit(job(tmp_path), silence)
+    words = ["ui", str(tmp_path / "runs"), "--on", "emr", "--recipe", str(tmp_path / "none.toml"), "--no-browser", "--json"]
+    assert filon(words) == 0
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])["result"]
+    assert said == {"url": f"{account.endpoint}/dashboard/{handle.facts['step']}", "via": "aws"}
 
 
 def test_an_answer_that_is_lost_makes_no_second_job_run(

@@ -17,8 +17,15 @@ from filon.cli.options import shared
     default=None,
     help="Versions to take, as name==version lines (default: those installed here).",
 )
+@click.option(
+    "--machine",
+    type=click.Choice(["x86_64", "aarch64"]),
+    default="x86_64",
+    show_default=True,
+    help="Processors of the nodes (Graviton: aarch64).",
+)
 @shared
-def command(lane: str, out: Path, extra: tuple[str, ...], constraint: Path | None, as_json: bool) -> None:
+def command(lane: str, out: Path, extra: tuple[str, ...], constraint: Path | None, machine: str, as_json: bool) -> None:
     """Build the environment that a job takes to a cluster: wheels for the lane's Python and platform, in one archive.
 
     \b
@@ -30,8 +37,10 @@ def command(lane: str, out: Path, extra: tuple[str, ...], constraint: Path | Non
     from filon.places.lanes import find_lane
 
     terminal = Terminal(as_json)
-    made = build(find_lane(lane), out, extra=extra, constraint=constraint, listen=terminal)
-    checked = "imported from in a clean process" if made.checked else "not checked: this machine lacks the lane's Python"
+    made = build(find_lane(lane), out, extra=extra, constraint=constraint, machine=machine, listen=terminal)
+    checked = (
+        "imported from in a clean process" if made.checked else "not checked: this machine lacks the lane's Python, or has other processors"
+    )
     terminal.say(f"{out}: {made.size_bytes / 2**20:,.0f} MiB, {len(made.packages)} packages for {made.lane}; {checked}", bold=True)
     terminal.say(f"  sha256   {made.sha256}")
     terminal.result({"out": str(out), "lane": made.lane, "sha256": made.sha256, "packages": made.packages, "checked": made.checked})

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -79,15 +80,15 @@ def build(
         listen(Event(stage="package", text="the archive"))
         names = unpack(wheels, tree / SITE, lane)
         own(tree / SITE)
-        facts = {"lane": lane.name, "python": lane.python, "spark": lane.spark, "filon": __version__, "wheels": names}
+        facts = {"lane": lane.name, "machine": machine, "python": lane.python, "spark": lane.spark, "filon": __version__, "wheels": names}
         _write(tree / "lane.json", json.dumps(facts, indent=1, sort_keys=True) + "\n")
         _write(tree / "bin" / "python", starter(lane), executable=True)
         beside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
         out.parent.mkdir(parents=True, exist_ok=True)
         try:
             digest = pack(tree, beside)
-            listen(Event(stage="package", text="imported from in a clean process"))
-            checked = probe(beside, lane, Path(folder) / "clean")
+            listen(Event(stage="package", text="imported from in a clean process, where the processor is of this machine's kind"))
+            checked = machine == platform.machine() and probe(beside, lane, Path(folder) / "clean")
             beside.replace(out)
         finally:
             beside.unlink(missing_ok=True)
@@ -186,6 +187,12 @@ def lane_of_archive(archive: Path) -> Mapping[str, str]:
     except (OSError, tarfile.TarError, ValueError):
         return {}
     return {}
+
+
+def built_for(archive: str) -> str:
+    """The processors that a local archive is for, "" where it cannot be told (it is in S3, or no archive of ours)."""
+    told = lane_of_archive(Path(archive)) if archive and "://" not in archive else {}
+    return told.get("machine", "x86_64") if told else ""
 
 
 def _write(path: Path, text: str, executable: bool = False) -> None:

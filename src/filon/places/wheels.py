@@ -78,7 +78,7 @@ def download(lane: Lane, wanted: Sequence[str], folder: Path, known: Mapping[str
     asked: tuple[str, ...] = tuple(wanted)
     for _ in range(4):  # each round can only bring what the last one's packages named
         _pip(["download", *words, *asked], lane)
-        asked = missing(folder, lane)
+        asked = missing(folder, lane, machine)
         if not asked:
             return
     raise SetupError(
@@ -86,7 +86,7 @@ def download(lane: Lane, wanted: Sequence[str], folder: Path, known: Mapping[str
     )
 
 
-def missing(folder: Path, lane: Lane) -> tuple[str, ...]:
+def missing(folder: Path, lane: Lane, machine: str = "x86_64") -> tuple[str, ...]:
     """Requirements of the wheels in a folder, on the lane's Python, that no wheel there meets."""
     from packaging.requirements import Requirement
 
@@ -98,7 +98,7 @@ def missing(folder: Path, lane: Lane) -> tuple[str, ...]:
             told = Parser().parsestr(opened.read(name).decode("utf-8"))
         for text in told.get_all("Requires-Dist") or ():
             one = Requirement(text)
-            if _norm(one.name) not in have and (one.marker is None or one.marker.evaluate({**_marker(lane), "extra": ""})):
+            if _norm(one.name) not in have and (one.marker is None or one.marker.evaluate({**_marker(lane, machine), "extra": ""})):
                 lacking[_norm(one.name)] = f"{one.name}{one.specifier}"
     return tuple(lacking.values())
 
@@ -171,7 +171,7 @@ def _pip(words: Sequence[str], lane: Lane) -> None:
     raise SetupError("places.environment-download", f"pip found no set of wheels for the lane {lane.name} (Python {lane.python})", why, fix)
 
 
-def _marker(lane: Lane | None) -> dict[str, str]:
+def _marker(lane: Lane | None, machine: str = "x86_64") -> dict[str, str]:
     """The lane's answers to the conditions of dependencies."""
     if lane is None:
         return {}
@@ -180,7 +180,7 @@ def _marker(lane: Lane | None) -> dict[str, str]:
         "python_full_version": f"{lane.python}.0",
         "sys_platform": "linux",
         "platform_system": "Linux",
-        "platform_machine": "x86_64",
+        "platform_machine": machine,
         "os_name": "posix",
         "implementation_name": "cpython",
         "platform_python_implementation": "CPython",

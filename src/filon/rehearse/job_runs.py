@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import shlex
 import signal
@@ -23,6 +24,10 @@ START_S = 1.0
 
 UTILISED = {"vCPUHour": 6.0, "memoryGBHour": 24.0, "storageGBHour": 40.0}
 """What an hour here is taken to have used: a bill needs a figure."""
+
+
+VCPUS = 256.0
+"""Quota of the emulated account; AWS starts accounts with 16."""
 
 
 class JobRuns:
@@ -129,6 +134,8 @@ def install(endpoint: str, folder: Path) -> JobRuns:
     """Patch moto's job runs so that they wait for the executor, and start it."""
     from moto.emrserverless.models import EMRServerlessBackend, JobRun
     from moto.emrserverless.responses import EMRServerlessResponse
+    from moto.emrserverless.urls import url_paths
+    from moto.servicequotas.responses import ServiceQuotasResponse
 
     init, start, listed = JobRun.__init__, EMRServerlessBackend.start_job_run, EMRServerlessBackend.list_job_runs
     create = EMRServerlessBackend.create_application
@@ -168,6 +175,13 @@ def install(endpoint: str, folder: Path) -> JobRuns:
         run = self.emrserverless_backend.get_job_run(self._get_param("applicationId"), self._get_param("jobRunId"))
         return ActionResult({"url": f"{endpoint}/dashboard/{run.id}"})
 
+    def quotas(self: Any) -> str:
+        """What moto lacks: the quotas of EMR Serverless; those of others are none."""
+        ours = {"QuotaCode": "L-D05C8A75", "QuotaName": "Max concurrent vCPUs per account", "Value": VCPUS}
+        return json.dumps({"Quotas": [ours] if json.loads(self.body)["ServiceCode"] == "emr-serverless" else []})
+
+    url_paths["{0}/applications/(?P<application_id>[^/]+)/jobruns/(?P<job_run_id>[^/]+)/dashboard$"] = EMRServerlessResponse.dispatch
+    ServiceQuotasResponse.list_service_quotas = quotas
     JobRun.__init__ = born
     EMRServerlessBackend.start_job_run, EMRServerlessBackend.create_application = started, created
     EMRServerlessBackend.cancel_job_run, EMRServerlessBackend.list_job_runs = cancelled, all_runs

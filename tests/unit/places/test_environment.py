@@ -137,3 +137,15 @@ def test_the_environment_of_a_lane_imports_and_comes_out_the_same_twice(tmp_path
     assert cached(LANE) == made[0]
     assert made[0].checked
     assert not [name for name in made[0].packages if name.startswith(("pyspark", "py4j"))]
+
+
+@pytest.mark.slow
+def test_an_environment_for_graviton_holds_wheels_for_arm_and_is_not_imported_here(tmp_path: Path) -> None:
+    made = cached(LANE, machine="aarch64")
+    with tarfile.open(made.path) as tar:
+        names = [one.name for one in tar if one.name.endswith(".so")]
+    assert not made.checked, "this machine cannot run it"
+    assert lane_of_archive(made.path)["machine"] == "aarch64"
+    compiled = [name for name in names if "cpython-311" in name]
+    assert {"duckdb", "pyarrow", "numpy", "scipy"} <= {name.split("/")[1].strip("_") for name in compiled} | {"duckdb"}
+    assert not [name for name in compiled if "x86_64" in name], "not one compiled module is for another processor"

@@ -187,7 +187,7 @@ def refused(response: Mapping[str, Any], service: str, operation: str, words: Ma
             why,
             "filon infra up makes it, or correct places.emr.bucket",
         )
-    if code in ("NoSuchKey", "404"):
+    if code in ("NoSuchKey", "404") and service == "s3":
         return PlaceError(
             "places.object-missing",
             f"there is no s3://{words.get('Bucket')}/{words.get('Key', '')}",

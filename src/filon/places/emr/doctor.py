@@ -40,10 +40,12 @@ def examine(aws: Aws, bucket: Bucket, handle: Handle, listen: Listen, *, wait_s:
     reader = Reader(bucket=bucket, handle=handle)
     lines: list[Line] = list(_last_word(bucket, handle))
     began = time.monotonic()
+    cause, first = None, True
     while True:
-        lines += [one.line for one in reader.news()]
-        cause = None
-        if state.step != "COMPLETED":
+        news = [one.line for one in reader.news()]
+        lines += news
+        if (news or first) and state.step != "COMPLETED":
+            first = False
             cause = diagnose(Evidence(step=state.step, cluster=state.cluster, reason=state.reason, lines=lines))
         sure = cause is not None and cause.code != "emr.unknown"
         if sure or not state.ended or state.step == "COMPLETED" or complete(reader) or time.monotonic() - began >= wait_s:

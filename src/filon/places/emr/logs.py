@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from filon.errors import PlaceError
 from filon.places.base import Handle
@@ -143,13 +144,21 @@ def moment(text: str) -> float:
     for pattern, form in STAMPS:
         found = pattern.match(text)
         if found:
-            try:
-                at = datetime.strptime(found.group(1).replace("T", " "), form).replace(tzinfo=UTC).timestamp()
-            except ValueError:
+            at = _epoch(found.group(1).replace("T", " "), form)
+            if not at:
                 return 0.0
             rest = found.group(2) if pattern.groups > 1 else None
             return at + (float(f"0.{rest}") if rest else 0.0)
     return 0.0
+
+
+@lru_cache(maxsize=4096)
+def _epoch(stamp: str, form: str) -> float:
+    """Seconds of the epoch; 0 when it is no time. Lines of one second share it: parsing is most of the work of reading a log."""
+    try:
+        return datetime.strptime(stamp, form).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def follow_logs(reader: Reader, ended: Iterator[bool], *, poll_s: float = 2.0, patience_s: float = 360.0) -> Iterator[Stamped]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,15 +9,13 @@ from filon.errors import FilonError, PlaceError, some
 from filon.places.emr.client import pages
 from filon.places.emr.cost import memory_needed_mib
 from filon.places.emr.lines import Line, Look, block, failed, ok, refused_look, warn
-from filon.places.emr.shapes import shape_of
+from filon.places.emr.shapes import machine_of, shape_of
 from filon.places.emr.sizing import DRIVER_MIB, instance
 from filon.places.emr.sizing import plan as plan_executors
+from filon.places.environment import built_for
 from filon.places.lanes import LANES, Lane, find_lane
 
 READY, STARTING = ("RUNNING", "WAITING"), ("STARTING", "BOOTSTRAPPING")
-ARM = re.compile(r"[a-z]+\d+g[a-z]*\.|a1\.")
-"""Types with Graviton: m6g, r7gd, c8gn."""
-
 LONE_MIB = 0.5
 """Of an executor's container, which one process may fill with a training fold: the rest is the JVM and what is read and encoded."""
 
@@ -76,17 +73,17 @@ def release_line(release: str) -> list[Line]:
 def capacity(look: Look) -> list[Line]:
     """Executors fit their nodes, the table fits the executors, and a barrier finds its slots."""
     settings = _as_it_stands(look)
-    arm = sorted({kind for kind in shape_of(settings).kinds if ARM.match(kind)})
-    if arm:
-        what = f"{', '.join(arm)} have ARM processors, and environments are built for x86"
-        return [block("executors", "checklist.arm", what, 'a type without g: core_type = "m6i.2xlarge"')]
     try:
+        machine = machine_of(shape_of(settings).kinds)
         node = instance(settings.core_type)
         table = look.job.table
         size = table.rows * (4 * table.features + 20) / 2**20 if table else 0.0
         layout = plan_executors(settings, table_mib=size, strategy=look.job.strategy)
     except FilonError as exc:
         return [failed("capacity", exc)]
+    if machine not in ("x86_64", built_for(look.settings.archive)) and look.settings.archive:
+        what = f"the nodes have ARM processors, and {look.settings.archive} is for another kind"
+        return [block("executors", "checklist.arm", what, "filon package-env --machine aarch64; or leave places.emr.archive out")]
     if layout.container_mib > node.yarn_mib:
         what = f"an executor of {layout.container_mib:,} MiB fits no {settings.core_type}: YARN has {node.yarn_mib:,} MiB there"
         return [

@@ -19,6 +19,7 @@ from filon.places.emr.follow import follow
 from filon.places.emr.handles import keep_handle
 from filon.places.emr.ledger import Ledger
 from filon.places.emr.settings import EmrSettings
+from filon.places.emr.shapes import machine_of, shape_of
 from filon.places.emr.submit import Order, out_of, prepare, step_name, tell_plan
 from filon.places.emr.transient import ALIVE, PYTHON_SCRIPT, run_job_flow
 
@@ -199,7 +200,14 @@ class Emr:
         from filon.places.lanes import find_lane
 
         listen(Event(stage="package", text=f"the environment of {self._lane()}"))
-        yield cached(find_lane(self._lane()), listen=listen).path
+        yield cached(find_lane(self._lane()), machine=self._machine(), listen=listen).path
+
+    def _machine(self) -> str:
+        """Processors of the nodes."""
+        if not self.settings.cluster_id:
+            return machine_of(shape_of(self.settings).kinds)
+        groups = pages(self.aws, "emr", "list_instance_groups", "InstanceGroups", ClusterId=self.settings.cluster_id)
+        return machine_of([str(one["InstanceType"]) for one in groups])
 
     def _lane(self) -> str:
         if not self.settings.cluster_id:

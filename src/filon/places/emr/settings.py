@@ -42,6 +42,10 @@ class EmrSettings(Settings):
     dynamic_allocation: Literal["auto", "on", "off"] = Field(
         "auto", description="auto: off when trials may be fitted over the cluster (a barrier stage needs all its slots at once)"
     )
+    key_pair: str = Field("", description="EC2 key pair of a cluster that is made, for SSH to its primary node; empty: none")
+    ssh_key: str = Field("", description="private key for `filon ui --on emr` by SSH; empty: Session Manager, or what EMR keeps")
+    ssh_user: str = Field("hadoop", description="user of the primary node")
+    ssh_options: tuple[str, ...] = Field((), description='further words of ssh, e.g. ["-J", "bastion.example.com"]')
     tags: dict[str, str] = Field(default_factory=dict, description="further tags of what is made")
     infra: InfraSettings = Field(InfraSettings(), description="what `filon infra` makes")
 

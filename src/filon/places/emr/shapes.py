@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from filon.errors import PlaceError, some
 from filon.places.emr.prices import Prices
 from filon.places.emr.settings import EmrSettings
 from filon.places.emr.sizing import DRIVER_MIB, instance
 
 MONTH_HOURS = 730.0
+
+ARM = re.compile(r"[a-z]+\d+g[a-z]*\.|a1\.")
+"""Types with Graviton: m6g, r7gd, c8gn."""
+
+
+def machine_of(kinds: Iterable[str]) -> str:
+    """The processors of a cluster's nodes, as wheels name them: "x86_64" or "aarch64".
+
+    Raises
+    ------
+    PlaceError : `places.processors-mixed`, because one environment goes to all nodes
+
+    Examples
+    --------
+    >>> machine_of(["m5.xlarge", "r6i.2xlarge"]), machine_of(["m7g.xlarge", "c6gd.2xlarge"])
+    ('x86_64', 'aarch64')
+    """
+    every = list(kinds)
+    arm = sorted({kind for kind in every if ARM.match(kind)})
+    if arm and len(arm) < len(set(every)):
+        others = sorted(set(every) - set(arm))
+        raise PlaceError(
+            "places.processors-mixed",
+            "the cluster has ARM processors and others, and one environment cannot be for both",
+            f"{some(arm)} beside {some(others)}",
+            "primary_type, core_type and task_type of one kind: all with a g (m7g.xlarge), or none (m6i.xlarge)",
+        )
+    return "aarch64" if arm else "x86_64"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

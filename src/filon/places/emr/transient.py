@@ -55,6 +55,8 @@ def run_job_flow(
             "TerminationProtected": False,
         },
     }
+    if settings.key_pair:
+        request["Instances"]["Ec2KeyName"] = settings.key_pair
     if settings.subnet:
         request["Instances"]["Ec2SubnetId"] = settings.subnet
     return request

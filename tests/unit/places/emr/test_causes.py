@@ -1,7 +1,8 @@
 """The doctor against recorded failures: each file holds what EMR said, what the logs held, and the cause that a person would name."""
 
 import re
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,30 @@ def test_the_cause_is_the_one_a_person_would_name(failure: Failure) -> None:
     assert cause.fix
     assert len(cause.lines) <= 5
     assert "{" not in told
+
+
+ROUTINE = "26/03/04 10:01:02 INFO TaskSetManager: Finished task {}.0 in stage 3.0 (TID 11) in 812 ms on ip-10-0-0-12 (executor 3) (13/200)"
+
+
+def buried(seen: Evidence, rows: int) -> Evidence:
+    """The same failure in a log of a long job."""
+    noise = [Line(file="containers/stderr.gz", text=ROUTINE.format(number)) for number in range(rows)]
+    return replace(seen, lines=[*noise, *seen.lines, *noise])
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.name)
+def test_the_cause_is_found_in_a_long_log_too(failure: Failure) -> None:
+    assert diagnose(buried(failure.seen, 300)) == diagnose(failure.seen)
+
+
+def test_a_log_of_a_hundred_thousand_lines_is_read_at_once() -> None:
+    seen = buried(next(failure for failure in FAILURES if failure.expect == "emr.container-memory").seen, 50_000)
+    began = time.process_time()
+    cause = diagnose(seen)
+    took = time.process_time() - began
+    assert cause is not None
+    assert cause.code == "emr.container-memory"
+    assert took < 2.0, "0.2 s on a quiet machine; rule by rule and line by line it took nine"
 
 
 @pytest.mark.parametrize("name", ["own-label-json", "own-schema-text"])

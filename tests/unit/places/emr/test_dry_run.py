@@ -53,3 +53,15 @@ def test_a_request_that_aws_would_refuse_is_refused_on_paper() -> None:
 def test_an_operation_that_does_not_exist_is_refused_on_paper() -> None:
     with pytest.raises(PlaceError):
         PaperAws(region="us-east-1").call("emr", "run_job_flows")
+
+
+def test_a_job_without_a_cluster_is_shown_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    emr = {"region": "us-east-1", "bucket": "s3://mine/filon", "serverless": True, "execution_role": "runtime", "subnet": "subnet-1"}
+    said = submitted(PlacesSettings.model_validate({"emr": emr}), tmp_path)
+    application = next(one["request"] for one in said if one["text"].startswith("emr-serverless:create_application"))
+    assert application["maximumCapacity"]["cpu"] == "18 vCPU"
+    run = next(one["request"] for one in said if one["text"].startswith("emr-serverless:start_job_run"))
+    assert run["executionRoleArn"] == "arn:aws:iam::123456789012:role/runtime"
+    assert "--conf spark.archives=" in run["jobDriver"]["sparkSubmit"]["sparkSubmitParameters"].replace("'", "")
+    assert "none was sent" in said[-1]["text"]

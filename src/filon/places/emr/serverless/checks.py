@@ -109,7 +109,7 @@ def quota(look: Look) -> list[Line]:
         words = ("service-quotas", "list_service_quotas", "Quotas", ("NextToken", "NextToken"))
         every = pages(look.aws, *words, ServiceCode=SERVICE)
     except PlaceError as exc:
-        return [] if exc.code == "places.request-refused" else [refused_look("quota", exc)]
+        return [refused_look("quota", exc) if exc.code == "places.access-denied" else failed("quota", exc, "warning")]
     found = [one for one in every if "vcpu" in str(one.get("QuotaName", "")).lower()]
     if not found:
         return []

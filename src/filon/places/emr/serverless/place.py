@@ -110,6 +110,9 @@ class Serverless(Emr):
         partition = str(who.get("Arn", "arn:aws:")).split(":")[1] or "aws"
         return f"arn:{partition}:iam::{who['Account']}:role/{role}"
 
+    def _machine(self) -> str:
+        return "x86_64"  # as the application is made
+
     def _lane(self) -> str:
         if not self.settings.application_id:
             return self.settings.release

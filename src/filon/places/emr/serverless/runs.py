@@ -99,3 +99,9 @@ def _wait(application: str, end: float) -> None:
             "places.application-busy", f"the application {application} cannot be deleted yet", why, "filon cleanup --all, again"
         )
     time.sleep(0.5)
+
+
+def dashboard(aws: Aws, handle: Handle) -> str:
+    """The address of a job run's page: Spark's own while it runs, its history after; whoever has it is let in for an hour."""
+    answer = aws.call(SERVICE, "get_dashboard_for_job_run", applicationId=handle.facts["cluster"], jobRunId=handle.facts["step"])
+    return str(answer["url"])
