@@ -65,6 +65,48 @@ def _several_sources(good: Good) -> None:
     good.job = replace(good.job, sources=(*good.job.sources, f"s3://{BUCKET}/mineria/data/more.csv"))
 
 
+def _serverless(good: Good) -> None:
+    iam, policies = good.client("iam"), good.facts["policies"]
+    name = f"{NAME}-emr-serverless"
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(policies["serverless_trust"]))
+    iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=json.dumps(policies["serverless"]))
+    good.settings(serverless=True, execution_role=name, subnet="")
+
+
+def _stranger_of_serverless(good: Good) -> None:
+    _serverless(good)
+    document = json.dumps(good.facts["policies"]["nodes_trust"])
+    good.client("iam").update_assume_role_policy(RoleName=f"{NAME}-emr-serverless", PolicyDocument=document)
+
+
+def _closed_application(good: Good) -> None:
+    _serverless(good)
+    client = good.client("emr-serverless")
+    one = client.create_application(name="a", releaseLabel="emr-7.13.0", type="SPARK", clientToken="a")["applicationId"]
+    client.delete_application(applicationId=one)
+    good.settings(application_id=one)
+
+
+def _small_application(good: Good) -> None:
+    _serverless(good)
+    words = {"name": "b", "releaseLabel": "emr-7.13.0", "type": "SPARK", "maximumCapacity": {"cpu": "4 vCPU", "memory": "16 GB"}}
+    good.settings(application_id=good.client("emr-serverless").create_application(clientToken="b", **words)["applicationId"])
+
+
+def _too_large_for_serverless(good: Good) -> None:
+    _serverless(good)
+    good.settings(executor_memory_mib=200_000, executor_cores=16)
+
+
+def _graviton(good: Good) -> None:
+    good.settings(primary_type="m7g.xlarge", core_type="m7g.2xlarge")
+
+
+def _x86_on_graviton(good: Good) -> None:
+    _graviton(good)
+    _archive({"lane": "emr-7.13.0", "machine": "x86_64"})(good)
+
+
 def _account_default_subnet(good: Good) -> None:
     good.settings(subnet="")
 
@@ -78,6 +120,8 @@ def _closed_but_endpoint(good: Good) -> None:
 GOOD: dict[str, Callable[[Good], None]] = {
     "a cluster for the job": lambda good: None,
     "a standing cluster": _standing,
+    "without a cluster": _serverless,
+    "on Graviton": _graviton,
     "task nodes on spot": _spot,
     "a cap above the price": _cheap_cap,
     "several sources": _several_sources,
@@ -308,7 +352,8 @@ FAULTS: dict[str, tuple[Callable[[Good], Any], str]] = {
     "an executor is larger than its node": (_settings(executor_memory_mib=40_000, executor_cores=4), "checklist.executor-too-large"),
     "an executor has more cores than its node": (_settings(executor_cores=16), "checklist.executor-too-large"),
     "the instance type does not exist": (_settings(core_type="q9.gigantic"), "places.instance-unknown"),
-    "the nodes have ARM processors": (_settings(core_type="m7g.2xlarge"), "checklist.arm"),
+    "the nodes have processors of two kinds": (_settings(core_type="m7g.2xlarge"), "places.processors-mixed"),
+    "the environment is for other processors": (_x86_on_graviton, "checklist.arm"),
     "the table is too large for the cluster": (_job(table=HUGE), "checklist.memory"),
     "the table is too large for one executor": (_job(table=MIDDLING, strategy="tasks"), "checklist.memory"),
     "a barrier with dynamic allocation": (
@@ -333,6 +378,11 @@ FAULTS: dict[str, tuple[Callable[[Good], Any], str]] = {
     "no logs": (_cluster(LogUri=""), "checklist.no-logs"),
     "logs to a bucket that is not there": (_cluster(LogUri="s3://nobody-has-this/logs/"), "checklist.no-logs"),
     "the cluster is not tagged": (_cluster(Tags=[]), "checklist.tag"),
+    "a role that EMR Serverless may not take on": (_stranger_of_serverless, "checklist.role-trust"),
+    "an application that is gone": (_closed_application, "checklist.cluster"),
+    "an application that is too small": (_small_application, "checklist.executor-too-large"),
+    "a worker that EMR Serverless has not": (_too_large_for_serverless, "places.worker-too-large"),
+    "no role for EMR Serverless": (_settings(serverless=True), "checklist.role-missing"),
     "no budget": (_no_budget, "checklist.no-budget"),
     "a budget without alerts": (_silent_budget, "checklist.budget-silent"),
     "the environment is not there": (_settings(archive="/nowhere/environment.tar.gz"), "checklist.environment"),
