@@ -38,7 +38,7 @@ def computing(
     ------
     SetupError : `places.outside-lane`, versions that do not go together
     """
-    from filon.engines import open_engine
+    from filon.engines import lake, open_engine
 
     if name == "spark":
         from filon.places.lanes import own_versions, require_lane
@@ -49,4 +49,8 @@ def computing(
         name, scratch=root, threads=threads or 0, memory_mib=memory_mib or 0, spark=spark or SparkSettings(), listen=listen
     )
     with opened as engine:
-        yield engine
+        before = lake.CATALOG.set(getattr(engine, "catalog", None))  # Spark's alone has one
+        try:
+            yield engine
+        finally:
+            lake.CATALOG.reset(before)

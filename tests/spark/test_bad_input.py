@@ -1,13 +1,16 @@
 """Every case of the corpus is told with the same code and the same text on both engines."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.corpus import CASES, Bad
 
+import filon
 from filon.cli.group import run
+from filon.errors import SetupError
 
 pytestmark = pytest.mark.spark
 
@@ -37,3 +40,26 @@ def test_a_bad_table_is_told_in_the_same_words(bad: Bad, tmp_path: Path, monkeyp
     assert on_spark == embedded
     told = [embedded[1]["code"]] if bad.kind == "error" else [one["code"] for one in embedded[1]["findings"]]
     assert bad.code in told
+
+
+def test_workers_of_another_python_are_told(tmp_path: Path, spark_session: Any) -> None:
+    """A worker that says of itself that it is Python 3.10: what comes back is Spark's own refusal, from a real worker."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys, collections\n"
+        "names = 'major minor micro releaselevel serial'\n"
+        "sys.version_info = collections.namedtuple('version_info', names)(3, 10, 0, 'final', 0)\n"
+    )
+    python = tmp_path / "python3.10"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={tmp_path}:$PYTHONPATH exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    (tmp_path / "t.csv").write_text("a,b\n" + "1,yes\n2,no\n" * 30)
+    spark_session.conf.set("spark.sql.execution.pyspark.python", str(python))
+    try:
+        with pytest.raises(SetupError) as caught:
+            filon.check({"name": "t", "data": {"source": str(tmp_path / "t.csv"), "label": "b"}}, engine="spark")
+    finally:
+        spark_session.conf.unset("spark.sql.execution.pyspark.python")
+    assert caught.value.code == "engines.python-differs"
+    assert "3.10" in caught.value.why
+    assert f"{sys.version_info.major}.{sys.version_info.minor}" in caught.value.why
+    assert "PYSPARK_PYTHON" in caught.value.fix

@@ -275,7 +275,8 @@ class FitPlan:
     training rows (0: all), the rows with the lowest hashes are taken; `metric` steers early stopping; `deadline_s` is the time
     left (monotonic seconds from now, None: no limit): a trial not begun by then is not fitted (and not yielded). `part` (k, n) asks for
     cross-validation inside the rows of `train` (small tables): the rows whose hash falls in part k of n are scored, the others
-    are fitted on; rows that share a key share a part; a function of content and the split's seed, like the folds."""
+    are fitted on; rows that share a key share a part; a function of content and the split's seed, like the folds. It is never asked for
+    when the split is by time (`search.default.tier_of`): the future would teach the past."""
 
     train: tuple[Literal["train", "valid"], ...] = ("train",)
     valid: bool = True

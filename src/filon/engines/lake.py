@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +16,21 @@ from filon.engines.s3 import is_remote
 from filon.engines.storage import find_files, opened, partition
 from filon.errors import DataError, FilonError, RecipeError
 
-NAMED = re.compile(r"(delta|iceberg):(?!//)(.+?)(?:@(\d+))?")
+NAMED = re.compile(r"(delta|iceberg|table):(?!//)(.+?)(?:@(\d+))?")
+IN_CATALOG = re.compile(r"[\w-]+(\.[\w-]+){1,4}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What a catalog says of a table. `kind` is its format ("iceberg", "delta", "parquet", "csv"), `version` "" where it has none."""
+
+    kind: str
+    folder: str
+    version: str = ""
+
+
+CATALOG: ContextVar[Callable[[str], Place] | None] = ContextVar("catalog", default=None)
+"""Who knows tables by their names: the engine that is open, when it has a catalog (Spark has)."""
 
 
 def names_table(source: str) -> bool:
@@ -28,22 +43,27 @@ def names_table(source: str) -> bool:
 
 
 def find(source: str, base: Path) -> tuple[File, ...]:
-    """The Parquet files of a table: `delta:FOLDER` or `iceberg:FOLDER`, now or at a version (`delta:FOLDER@12`, `iceberg:FOLDER@SNAPSHOT`).
+    """The files of a table: `delta:FOLDER` or `iceberg:FOLDER`, now or at a version (`delta:FOLDER@12`, `iceberg:FOLDER@SNAPSHOT`).
+
+    By its name in a catalog, `table:db.sales`, `iceberg:prod.db.sales` or `delta:db.sales`, where the engine has one.
 
     Raises
     ------
     DataError : `read.lake-missing`, `read.lake-unsupported`, `read.lake-damaged`, those of `find_files`
     RecipeError : `read.lake-catalog`
+    SetupError : `engines.catalog-missing`
     """
     named = NAMED.fullmatch(source)
     assert named is not None
     kind, where, version = named[1], named[2].rstrip("/"), int(named[3]) if named[3] else None
+    if kind == "table" or (IN_CATALOG.fullmatch(where) and not (base / where).exists()):
+        place = _in_catalog(where)
+        kind, where, version = place.kind, place.folder, int(place.version) if place.version and version is None else version
+        if kind not in ("delta", "iceberg"):
+            return find_files(where, base)
     if not is_remote(where):
         path = Path(where).expanduser()
-        folder = path if path.is_absolute() else base / path
-        if kind == "iceberg" and not folder.exists() and re.fullmatch(r"[\w-]+(\.[\w-]+){1,3}", where):
-            raise _by_catalog(where)
-        where = str(folder.absolute())
+        where = str((path if path.is_absolute() else base / path).absolute())
     try:
         return _delta(where, version) if kind == "delta" else _iceberg(where, version)
     except FilonError:
@@ -57,12 +77,15 @@ def find(source: str, base: Path) -> tuple[File, ...]:
         ) from exc
 
 
-def _by_catalog(name: str) -> RecipeError:
-    return RecipeError(
+def _in_catalog(name: str) -> Place:
+    ask = CATALOG.get()
+    if ask is not None:
+        return ask(name)
+    raise RecipeError(
         "read.lake-catalog",
-        f"{name} is a table's name in a catalog, and Filon reads tables by their folder",
-        "a catalog is known to the program that made it; the folder is the same for all",
-        f"data.source = 'iceberg:s3://bucket/warehouse/db/table' (in Spark SQL, DESCRIBE EXTENDED {name} shows its Location)",
+        f"{name} is a table's name in a catalog, and the embedded engine reads tables by their folder",
+        "a catalog is known to the Spark that is set up for it; the folder is the same for all",
+        f"--engine spark; or data.source = 'iceberg:s3://bucket/warehouse/db/table' (DESCRIBE EXTENDED {name} shows its Location)",
     )
 
 

@@ -25,6 +25,7 @@ def engine_door(engine: Engine, rows: pa.Table, bundle: "Bundle", scratch: Path)
     """Golden rows through the engine itself: from a file, by its reader, its scorer and its writer. (rows, classes) float32."""
     import pyarrow.parquet as pq
 
+    scratch = scratch.absolute()  # workers of an engine need not be in our folder
     file, out = scratch / "golden.parquet", scratch / "scored.parquet"
     pq.write_table(rows, file)
     stored = {name: str(rows.schema.field(name).type) for name in rows.schema.names}

@@ -55,7 +55,7 @@ class SparkCluster:
         Raises
         ------
         RecipeError : `places.connect-not-submitted`, `places.cluster-mode-python`, `places.local-path`, `places.archive-missing`,
-            `places.out-missing`
+            `places.image-missing`, `places.out-missing`
         SetupError : `places.spark-missing`, `places.outside-lane`
         """
         refuse(self.settings, self.master, job)
@@ -133,10 +133,14 @@ class SparkCluster:
         conf = {"spark.app.name": f"filon {job.name}", **self.settings.conf}
         words = ["--master", self.master, "--deploy-mode", self.settings.deploy_mode]
         if self.settings.archive and not self.master.startswith("local"):
-            words += ["--archives", f"{self.settings.archive}#environment"]
+            # Hadoop outside of EMR has a client for s3a:// only
+            words += ["--archives", f"{self.settings.archive.replace('s3://', 's3a://', 1)}#environment"]
             conf.setdefault("spark.pyspark.python", "./environment/bin/python")
             if self.settings.deploy_mode == "client":
                 conf.setdefault("spark.pyspark.driver.python", sys.executable)
+        if self.master.startswith("k8s://") and self.settings.deploy_mode == "cluster" and self.settings.out:
+            bucket = self.settings.out.rstrip("/").replace("s3://", "s3a://", 1)  # our program goes to the driver's pod by way of it
+            conf.setdefault("spark.kubernetes.file.upload.path", f"{bucket}/jobs")
         for name, value in conf.items():
             words += ["--conf", f"{name}={value}"]
         return tuple(words)
@@ -158,8 +162,12 @@ def refuse(settings: SparkSettings, master: str, job: Job) -> None:
 
     Raises
     ------
-    RecipeError : `places.connect-not-submitted`, `places.cluster-mode-python`, `places.local-path`
+    RecipeError : `places.connect-not-submitted`, `places.cluster-mode-python`, `places.local-path`, `places.image-missing`
     """
+    if master.startswith("k8s://") and not any(name.endswith("container.image") for name in settings.conf):
+        why = f'master = "{master}", and places.spark.conf has no spark.kubernetes.container.image'
+        fix = '[places.spark] conf = { "spark.kubernetes.container.image" = "REGISTRY/spark:4.1" }: Python, Java and Spark of your version'
+        raise RecipeError("places.image-missing", "it is not said of which image the executors are made", why, fix)
     if master.startswith("sc://"):
         why = f'places.spark.master = "{master}" is a Spark Connect server, to which a session connects'
         raise RecipeError("places.connect-not-submitted", "nothing is submitted to Spark Connect", why, "filon train RECIPE --engine spark")

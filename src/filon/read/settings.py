@@ -26,7 +26,8 @@ class DataSettings(Settings):
     """The table: source, label, and what its columns mean."""
 
     source: str | tuple[str, ...] = Field(
-        description="file, folder or glob; CSV (also .gz) or Parquet; a local path or s3://; delta:FOLDER or iceberg:FOLDER"
+        description="file, folder or glob; CSV (also .gz) or Parquet; a local path or s3://; delta:FOLDER or iceberg:FOLDER; "
+        "on Spark, table:NAME"
     )
     label: str = Field(description="the column to predict")
     positive: str | bool | int | float | None = Field(default=None, description="the positive class of two; leave out for many")

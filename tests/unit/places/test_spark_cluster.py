@@ -55,6 +55,12 @@ def test_paths_of_this_machine_are_refused_in_cluster_mode(tmp_path: Path, data:
     assert "client" in error.fix
 
 
+def test_kubernetes_without_an_image_is_refused(tmp_path: Path) -> None:
+    error = refused(SparkSettings(master="k8s://https://host:6443"), job(tmp_path))
+    assert error.code == "places.image-missing"
+    assert "spark.kubernetes.container.image" in error.fix
+
+
 def test_an_environment_that_is_not_there_is_refused(tmp_path: Path) -> None:
     error = refused(SparkSettings(master="spark://host:7077", archive=str(tmp_path / "none.tar.gz")), job(tmp_path))
     assert error.code == "places.archive-missing"
@@ -81,7 +87,7 @@ def test_no_spark_is_an_error_that_says_where_it_was_looked_for(tmp_path: Path, 
 def test_the_environment_goes_with_the_job_to_workers_but_not_to_this_machine(tmp_path: Path) -> None:
     settings = SparkSettings(master="spark://host:7077", archive="s3://b/env.tar.gz", conf={"spark.executor.memory": "2g"})
     words = SparkCluster(settings)._options(job(tmp_path))
-    assert words[words.index("--archives") + 1] == "s3://b/env.tar.gz#environment"
+    assert words[words.index("--archives") + 1] == "s3a://b/env.tar.gz#environment"  # Hadoop knows no other outside of EMR
     assert "spark.pyspark.python=./environment/bin/python" in words
     assert f"spark.pyspark.driver.python={sys.executable}" in words
     assert "spark.executor.memory=2g" in words

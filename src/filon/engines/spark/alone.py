@@ -23,7 +23,7 @@ from filon.engines.spark.capacity import capacity, cores
 from filon.engines.spark.fetching import table as fetched
 from filon.engines.spark.folds import SparkFolds
 from filon.engines.spark.listener import ALONE, step, watched
-from filon.engines.spark.reader import environment
+from filon.engines.spark.reader import environment, laid_down, moved
 from filon.engines.spark.shipped import COLUMNS, FoldPiece
 from filon.engines.spark.words import telling
 from filon.events import Event, Listen
@@ -180,6 +180,7 @@ class _Task:
     threads: int
     memory_mib: int
     environment: dict[str, str]
+    carried: Mapping[str, bytes]
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """One row: the outcome, pickled."""
@@ -196,7 +197,8 @@ class _Task:
             scratch = Path(tempfile.mkdtemp(prefix="filon-task-"))
             try:
                 with EmbeddedEngine(scratch=scratch, threads=self.threads, memory_mib=self.memory_mib) as engine:
-                    outcome = pickle.dumps(self.work(engine, self.source), protocol=5)
+                    source = moved(self.source, laid_down(self.carried, scratch))
+                    outcome = pickle.dumps(self.work(engine, source), protocol=5)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
             yield pa.RecordBatch.from_arrays([pa.array([outcome], pa.binary())], ["state"])
@@ -211,6 +213,7 @@ def _carried_out(table: SparkTable, work: Callable[[EmbeddedEngine, Source], Any
         threads=cores(session),
         memory_mib=int(room.room_mib * room.slots / room.executors),
         environment=environment(table.source),
+        carried=table.carried,
     )
     frame = session.spark.range(0, 1, 1, 1).mapInArrow(task, STATE)
     with step(session, stage + ALONE):

@@ -44,16 +44,14 @@ def capacity(session: Session) -> Capacity:
     """As Spark tells it now."""
     conf = _conf(session)
     cores = int(conf("spark.task.cpus", "1"))
-    if session.connect:
-        slots = session.parallel
-        room = mib(conf("spark.executor.memory", "1g")) / 2
-        return Capacity(slots=slots, executors=slots, cores=cores, room_mib=room, said="half of spark.executor.memory")
-    if session.local:
+    if conf("spark.master", "").startswith("local"):
         slots = slots_of(session)
         # Python's workers stand beside the JVM of a local Spark, not in it
-        whole = max(mib(conf("spark.driver.memory", "1g")), memory_mib() / 2)
-        return Capacity(slots=slots, executors=1, cores=cores, room_mib=whole / slots, said="half of this machine's memory")
-    slots, executors = slots_of(session), max(1, len(executors_of(session)))
+        whole = max(mib(conf("spark.driver.memory", "1g")), (session.workers.memory_mib or memory_mib()) / 2)
+        whose = "the server's" if session.connect else "this machine's"
+        return Capacity(slots=slots, executors=1, cores=cores, room_mib=whole / slots, said=f"half of {whose} memory")
+    slots = slots_of(session)
+    executors = -(-slots // int(conf("spark.executor.cores", "1"))) if session.connect else max(1, len(executors_of(session)))
     beside = max(1, -(-slots // executors))
     python = conf("spark.executor.pyspark.memory", "")
     if python:

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from filon.engines.spark.listener import Inputs, inputs_of, step
+from filon.engines.spark.listener import Inputs, inputs_of, step, under_way
+from filon.engines.spark.voice import Voice
 from filon.events import Listen, silence
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from filon.engines.answering import Model
     from filon.engines.base import FitPlan, Fitted, LabelPlan, Profile, Sink, Source, SplitPlan, Trial, Written
+    from filon.engines.lake import Place
     from filon.engines.settings import SparkSettings
     from filon.engines.spark.folds import SparkFolds
     from filon.engines.spark.reader import SparkTable
@@ -35,17 +37,30 @@ class SparkEngine:
     def __init__(self, *, scratch: Path, settings: SparkSettings, threads: int = 0, memory_mib: int = 0, listen: Listen = silence) -> None:
         from filon.engines.spark.session import Session
 
-        self.listen, self.settings, self.inputs = listen, settings, Inputs()
+        self.listen, self.settings, self.inputs = Voice(listen, "Spark starts"), settings, Inputs()
         scratch.mkdir(parents=True, exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(prefix="filon-", dir=scratch))
-        self.session = Session(settings, self.folder, threads=threads, memory_mib=memory_mib, listen=listen)
+        self.listen.start()
+        try:
+            self.session = Session(settings, self.folder, threads=threads, memory_mib=memory_mib, listen=self.listen)
+        except BaseException:
+            self.listen.stop()
+            raise
+        self.listen.now = lambda: f"Spark: {under_way(self.session)}"
 
     def __enter__(self) -> SparkEngine:
         return self
 
     def __exit__(self, *exc: Any) -> None:
+        self.listen.stop()
         self.session.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def catalog(self, name: str) -> Place:
+        """Where Spark's catalogs say that a table lies."""
+        from filon.engines.spark.catalog import place
+
+        return place(self.session, name)
 
     def read(self, source: Source) -> SparkTable:
         """A lazy handle on the source's rows."""

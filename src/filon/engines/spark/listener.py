@@ -120,7 +120,7 @@ def watched(session: Session, stage: str, said: str, work: Callable[[], T], list
 def under_way(session: Session) -> str:
     """The stages that Spark works on now, on one line."""
     if session.connect:
-        return "Spark works"
+        return "the server works"
     tracker = session.spark.sparkContext.statusTracker()
     found = [tracker.getStageInfo(number) for number in tracker.getActiveStageIds()]
     active = [f"stage {one.stageId}, {one.numCompletedTasks} of {one.numTasks} tasks" for one in found if one is not None]
@@ -233,7 +233,7 @@ def held_back(found: Account) -> str:
     """One line: where most of the time went, and what to do about it."""
     total = sum(found.seconds.values())
     if not total:
-        return "Spark told nothing of its stages"
+        return "nothing is known of its stages (Spark Connect does not tell them)"
     name, spent = max(found.seconds.items(), key=lambda item: item[1])
     share = f"{100 * spent / total:.0f} % of the time in {_READING.get(name, name)}"
     mine = [facts for facts in found.stages if facts.step == name]

@@ -14,6 +14,7 @@ import numpy as np
 from filon.engines.base import FitPlan, Fitted, Trial, Value
 from filon.engines.spark.convert import Nodes, converted
 from filon.engines.spark.listener import watched
+from filon.engines.spark.session import Session, refuse_connect
 from filon.engines.spark.shipping import first, pack
 from filon.engines.spark.tasks import why
 from filon.engines.tally import Tallier, Tally
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from filon.engines.spark.folds import SparkFolds
-    from filon.engines.spark.session import Session
 
 FAMILIES = ("random_forest", "gbt")
 NODES = (
@@ -59,7 +59,13 @@ class Prepared:
 def fit_mllib(
     session: Session, folds: SparkFolds, trials: Sequence[Trial], plan: FitPlan, keep: Callable[[str], None], listen: Listen
 ) -> Iterator[Fitted]:
-    """Fit trials that ask for MLlib, the longest of each group once; `keep` hears where the pipeline of a refit is."""
+    """Fit trials that ask for MLlib, the longest of each group once; `keep` hears where the pipeline of a refit is.
+
+    Raises
+    ------
+    SetupError : `engines.connect-lacks`
+    """
+    refuse_connect(session, "MLlib's models are read in the driver")
     began, stage = time.monotonic(), "search" if plan.valid else "fit"
     groups, failed = grouped(trials, len(folds.encoding.classes), plan)
     yield from failed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import islice
@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from filon.engines.base import Source
+from filon.engines.base import File, Source
 from filon.engines.embedded import functions
 from filon.engines.embedded.deriving import bind_where
 from filon.engines.embedded.fetching import localised
@@ -30,6 +30,8 @@ from filon.events import Event, Listen, silence
 
 ROWS = 1 << 16
 DRIVER_MIB = 1024
+CARRIED_BYTES = 8 << 20
+"""A table of this machine that is no larger goes to the workers of a cluster with their tasks."""
 
 Located = Iterator[tuple[int, pa.RecordBatch]]
 """Batches with the number of their first row in the table (from the start of the piece when the table's rows are not counted)."""
@@ -75,8 +77,18 @@ class SparkTable:
         rows : at most so many a batch
         """
         names = self.names if columns is None else tuple(columns)
-        opened = partial(_piece, self.source, self.cut, names, rows)
+        opened: Opened = partial(_piece, self.source, self.cut, names, rows)
+        if self.carried:
+            opened = partial(_carried_piece, self.carried, self.source, self.cut, names, rows)
         return mapped(self.session, self.source, len(self.cut.pieces), opened, work, schema)
+
+    @cached_property
+    def carried(self) -> dict[str, bytes]:
+        """Content by path of a small table of this machine, which goes to the workers with their tasks: their disks are not ours."""
+        files = self.source.files
+        if self.session.local or sum(file.size_bytes for file in files) > CARRIED_BYTES or any(is_remote(file.path) for file in files):
+            return {}
+        return {file.path: Path(file.path).read_bytes() for file in files}
 
     def count(self) -> int:
         """Number of rows (for Parquet without a filter, from the footers alone)."""
@@ -154,6 +166,34 @@ def _piece(source: Source, cut: Cut, names: tuple[str, ...], rows: int, number: 
     for batch in rows_of(source, piece, cut.stored, names, rows, folder):
         yield place, batch
         place += batch.num_rows
+
+
+def _carried_piece(
+    contents: Mapping[str, bytes], source: Source, cut: Cut, names: tuple[str, ...], rows: int, number: int, folder: Path
+) -> Located:
+    """A piece of files that came with the task."""
+    here = laid_down(contents, folder)
+    pieces = tuple(
+        replace(piece, parts=tuple(replace(part, file=here(part.file)) for part in piece.parts)) if place == number else piece
+        for place, piece in enumerate(cut.pieces)
+    )
+    return _piece(moved(source, here), replace(cut, pieces=pieces), names, rows, number, folder)
+
+
+def laid_down(contents: Mapping[str, bytes], folder: Path) -> Callable[[File], File]:
+    """Files that came with a task, written where it works: where each of them is now (the others are where they were)."""
+    places: dict[str, str] = {}
+    for number, (path, content) in enumerate(contents.items()):
+        here = folder / f"carried-{number}" / Path(path).name
+        here.parent.mkdir(parents=True)
+        here.write_bytes(content)
+        places[path] = str(here)
+    return lambda file: replace(file, path=places.get(file.path, file.path))
+
+
+def moved(source: Source, where: Callable[[File], File]) -> Source:
+    """A source whose files are elsewhere."""
+    return replace(source, files=tuple(where(file) for file in source.files))
 
 
 def environment(source: Source) -> dict[str, str]:

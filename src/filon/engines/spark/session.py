@@ -13,6 +13,7 @@ from typing import Any
 
 from filon.engines.settings import SparkSettings
 from filon.engines.spark import java, s3a
+from filon.engines.spark.seen import Workers, asked
 from filon.engines.spark.words import translated
 from filon.errors import EngineError, FilonError, SetupError
 from filon.events import Event, Listen, silence
@@ -49,12 +50,13 @@ class Session:
 
     def __init__(self, settings: SparkSettings, folder: Path, *, threads: int = 0, memory_mib: int = 0, listen: Listen = silence) -> None:
         self.settings, self.folder, self.listen = settings, folder, listen
-        self.connect = settings.master.startswith("sc://")
         self.spark, self.ours = _open(settings, folder, threads, memory_mib, listen)
+        self.connect = ".connect." in type(self.spark).__module__  # of the session itself: a notebook's may be active already
         if self.ours and not self.connect and not self.local:
             self._await_executors(settings.master)
         self._works: list[str] = []
         self.work = self._work_folder()
+        self.workers = self._asked()
 
     @property
     def local(self) -> bool:
@@ -65,7 +67,7 @@ class Session:
     def parallel(self) -> int:
         """Tasks that run at the same time, as far as Spark tells."""
         if self.connect:
-            return int(self.spark.conf.get("spark.sql.shuffle.partitions", "2"))
+            return max(1, self.workers.tasks)
         return max(1, int(self.spark.sparkContext.defaultParallelism))
 
     @property
@@ -113,6 +115,24 @@ class Session:
             remove(self.spark, self.work, connect=self.connect)
         if self.ours:
             self.spark.stop()
+            if self.connect:
+                os.environ.pop("SPARK_CONNECT_MODE_ENABLED", None)  # pyspark leaves it, and every later session would be a remote one
+
+    def _asked(self) -> Workers:
+        """What the workers say before anything depends on them; of a local Spark they are this very machine.
+
+        Raises
+        ------
+        SetupError : `engines.work-not-shared`, `engines.workers-lack`, `engines.python-differs`
+        """
+        if self.local:
+            return Workers()
+        try:
+            return asked(self)
+        except BaseException:
+            if self.ours:
+                self.close_quietly()
+            raise
 
     def _await_executors(self, master: str) -> None:
         """Spark itself would wait for ever for an executor that no worker has room for.
@@ -193,6 +213,7 @@ def _open(settings: SparkSettings, folder: Path, threads: int, memory_mib: int, 
         return active, False
     master = settings.master or f"local[{threads or '*'}]"
     if master.startswith("sc://"):
+        listen(Event(stage="read", text=f"asking for a session of Spark Connect at {master}"))
         return _remote(SparkSession, master, settings), True
     if not os.environ.get("SPARK_CONNECT_MODE_ENABLED"):
         java.require(str(pyspark.__version__))
@@ -221,19 +242,26 @@ def _open(settings: SparkSettings, folder: Path, threads: int, memory_mib: int, 
     return spark, True
 
 
+REMOTE = {"spark.sql.session.timeZone": "UTC", "spark.sql.execution.arrow.maxRecordsPerBatch": str(ROWS_PER_BATCH)}
+"""Properties of a session of our own on a Spark Connect server, whose own were set when it was started."""
+
+
 def _remote(builder: Any, master: str, settings: SparkSettings) -> Any:
     try:
         made = builder.builder.remote(master)
-        for name, value in settings.conf.items():
+        for name, value in (REMOTE | settings.conf).items():
             made = made.config(name, value)
         spark = made.getOrCreate()
         _ = spark.version  # asks the server: a wrong address shows now
+        if settings.archive:
+            spark.addArtifacts(f"{settings.archive}#environment", archive=True)
+            spark.conf.set("spark.sql.execution.pyspark.python", "environment/bin/python")
     except Exception as exc:
         raise SetupError(
             "engines.spark-unreachable",
             f"no Spark Connect server answers at {master}",
             " ".join(str(exc).split())[:300],
-            "start one (start-connect-server.sh), correct places.spark.master, and pip install 'pyspark[connect]' here",
+            "start one ($SPARK_HOME/sbin/start-connect-server.sh), correct places.spark.master, and pip install 'filon[connect]' here",
         ) from exc
     return spark
 
@@ -260,3 +288,15 @@ def defaults(folder: Path, memory_mib: int, *, local: bool) -> dict[str, str]:
         found["spark.executorEnv.OMP_NUM_THREADS"] = str(len(os.sched_getaffinity(0)))
         found["spark.sql.shuffle.partitions"] = str(max(2, len(os.sched_getaffinity(0))))
     return found
+
+
+def refuse_connect(session: Session, why: str) -> None:
+    """For what needs Spark's own JVM beside this process.
+
+    Raises
+    ------
+    SetupError : `engines.connect-lacks`
+    """
+    if session.connect:
+        fix = "--master local[*] or spark://host:7077 (this process is the driver then), or --on spark"
+        raise SetupError("engines.connect-lacks", "Spark Connect cannot do this", why, fix)

@@ -18,7 +18,7 @@ from typing import Any
 
 from filon.engines import s3
 from filon.engines.base import Column, Written
-from filon.engines.spark.session import Session
+from filon.engines.spark.session import Session, refuse_connect
 from filon.errors import FilonError, RecipeError, SetupError
 from filon.events import Event, Listen
 
@@ -70,8 +70,9 @@ def stream(session: Session, what: Stream, score: Batch, listen: Listen) -> Stre
     Raises
     ------
     RecipeError : `predict.stream-checkpoint`
-    SetupError : `predict.stream-kafka`
+    SetupError : `predict.stream-kafka`, `engines.connect-lacks`
     """
+    refuse_connect(session, "a stream is scored by the driver itself, batch by batch")
     claim(what.checkpoint, what.identity)
     done: list[Written] = []
     errors: list[BaseException] = []

@@ -61,7 +61,7 @@ def _ours(said: str, origin: str) -> FilonError:
         return SetupError(
             "engines.python-differs",
             "the Python of Spark's workers is not that of the driver",
-            _line(said, "version"),
+            _line(said, "different version"),
             "set PYSPARK_PYTHON to the same Python on all machines, or carry the environment: filon package-env, then places.spark.archive",
         )
     lacking = re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", said)

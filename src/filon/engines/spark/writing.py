@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -32,7 +31,8 @@ DONE = "_SUCCESS"
 """The manifest: written last, so a folder without it is not whole. Readers of folders pass names with an underscore over."""
 
 OURS = ("part-", DONE, ".")
-MADE = pa.schema([("name", pa.string()), ("kind", pa.string()), ("rows", pa.int64()), ("bytes", pa.int64()), ("reasons", pa.string())])
+KINDS = {"name": pa.string(), "kind": pa.string(), "rows": pa.int64(), "bytes": pa.int64(), "reasons": pa.string(), "content": pa.binary()}
+MADE = pa.schema(list(KINDS.items()))
 
 
 def write(scored: SparkScored, sink: Sink, listen: Listen) -> Written:
@@ -49,7 +49,9 @@ def write(scored: SparkScored, sink: Sink, listen: Listen) -> Written:
     assert not isinstance(rows, SparkFold), "folds are tallied, not written"
     keep = kept(scored.source, sink.keep, scored.answers.names)
     judge = Judge(scorer.over(()), everything=bool(sink.rejects))
-    good, bad = Folder(sink.path, sink.format), Folder(sink.rejects, "csv" if sink.rejects.lower().endswith(".csv") else "parquet")
+    brought = bool(getattr(rows, "carried", None))  # captured requests are never carried
+    good = Folder(sink.path, sink.format, brought=brought)
+    bad = Folder(sink.rejects, "csv" if sink.rejects.lower().endswith(".csv") else "parquet", brought=brought)
     listen(Event(stage="score", text=f"scoring on Spark in {len(rows.cut.pieces):,} piece{'s' * (len(rows.cut.pieces) > 1)}"))
     work = WriteParts(
         scorer=scorer, keep=keep, everything=bool(sink.rejects), good=good.place, bad=bad.place, environment=_reach(sink, scored)
@@ -70,6 +72,8 @@ def _committed(made: list[dict[str, Any]], good: Folder, bad: Folder, empty: pa.
     reasons: Counter[str] = Counter()
     parts: dict[str, dict[str, Any]] = {"good": {}, "bad": {}}
     for row in sorted(made, key=lambda row: str(row["name"])):
+        if row["content"] is not None:
+            (good if row["kind"] == "good" else bad).take(row["name"], bytes(row["content"]))
         parts[row["kind"]][row["name"]] = row
         reasons.update(json.loads(row["reasons"]))
     counts = {kind: sum(int(row["rows"]) for row in rows.values()) for kind, rows in parts.items()}
@@ -93,11 +97,12 @@ def _reach(sink: Sink, scored: SparkScored) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where tasks write parts: a folder, "" to swallow them."""
+    """Where tasks write parts: a folder, "" to swallow them. `brought` : parts of a small table come to the driver, which writes them."""
 
     path: str
     form: Literal["csv", "parquet"]
     run: str
+    brought: bool = False
 
 
 class Folder:
@@ -106,20 +111,30 @@ class Folder:
     Parameters
     ----------
     path : local path or s3:// URI; "" swallows what is written
+    brought : to a local path, parts come by way of the driver
 
     Raises
     ------
     SetupError : `engines.output-unusable` when something else than an output of ours stands there
     """
 
-    def __init__(self, path: str, form: Literal["csv", "parquet"]) -> None:
+    def __init__(self, path: str, form: Literal["csv", "parquet"], *, brought: bool = False) -> None:
         self.form, self._remote, run = form, s3.is_remote(path), uuid.uuid4().hex[:8]
         self._final = path.rstrip("/")
         self._beside = Path()
         if path and not self._remote:
             self._refuse_foreign(Path(path))
             self._beside = Path(path).absolute().parent / f".{Path(path).name}.{run}.partial"
-        self.place = Place(path=self._final if self._remote or not path else str(self._beside), form=form, run=run)
+        place = self._final if self._remote or not path else str(self._beside)
+        self.place = Place(path=place, form=form, run=run, brought=brought and bool(path) and not self._remote)
+
+    def take(self, name: str, content: bytes) -> None:
+        """A part that came from a worker with what it had to say."""
+        try:
+            self._beside.mkdir(parents=True, exist_ok=True)
+            (self._beside / name).write_bytes(content)
+        except OSError as exc:
+            raise _unusable(self._final, exc.strerror or str(exc)) from exc
 
     def commit(self, parts: Mapping[str, Mapping[str, Any]], totals: Mapping[str, Any]) -> None:
         """Put the parts in their place, those of failed attempts left out, the manifest last."""
@@ -207,17 +222,15 @@ class WriteParts:
         scored = self.scorer.over(batches_of(located))
         judge = Judge(scored, everything=self.everything)
         reasons: Counter[str] = Counter()
-        with contextlib.ExitStack() as stack:
-            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="filon-part-")))
-            good, bad = Part(self.good, scratch / "good"), Part(self.bad, scratch / "bad")
-            stack.enter_context(good)
-            stack.enter_context(bad)
-            for table, aside in parted(scored, self.keep, judge):
-                good.add(table)
-                if aside is not None:
-                    reasons.update(aside.column(REASON).to_pylist())
-                    bad.add(aside)
-        yield _made([good, bad], reasons)
+        with tempfile.TemporaryDirectory(prefix="filon-part-") as scratch:
+            good, bad = Part(self.good, Path(scratch) / "good"), Part(self.bad, Path(scratch) / "bad")
+            with good, bad:
+                for table, aside in parted(scored, self.keep, judge):
+                    good.add(table)
+                    if aside is not None:
+                        reasons.update(aside.column(REASON).to_pylist())
+                        bad.add(aside)
+            yield _made([good, bad], reasons)
 
 
 class Part(Target):
@@ -228,8 +241,9 @@ class Part(Target):
         context = task()
         number = 0 if context is None else int(context.partitionId())
         self.name = f"part-{number:05d}-{place.run}-{uuid.uuid4().hex[:6]}.{place.form}"
-        super().__init__(f"{place.path}/{self.name}" if place.path else "", place.form, scratch)
-        self.rows = 0
+        folder = str(scratch / "made") if place.brought else place.path
+        super().__init__(f"{folder}/{self.name}" if folder else "", place.form, scratch)
+        self.rows, self.brought = 0, place.brought
 
     def add(self, rows: pa.Table) -> None:
         """Append rows; a part without rows is not made."""
@@ -245,7 +259,8 @@ def _made(parts: Sequence[Part], reasons: Counter[str]) -> pa.RecordBatch:
             continue
         local = part.path and not s3.is_remote(part.path)
         size = Path(part.path).stat().st_size if local else -1
-        values = (part.name, kind, part.rows, size, json.dumps(reasons) if kind == "bad" else "{}")
+        content = Path(part.path).read_bytes() if part.brought else None
+        values = (part.name, kind, part.rows, size, json.dumps(reasons) if kind == "bad" else "{}", content)
         for name, value in zip(MADE.names, values, strict=True):
             found[name].append(value)
     return pa.RecordBatch.from_pydict(found, schema=MADE)

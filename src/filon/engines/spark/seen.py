@@ -1,0 +1,75 @@
+"""What a worker says of itself when it is asked once, before anything depends on it: the folder we share, its machine's memory."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from filon.engines.spark.words import Telling
+from filon.errors import SetupError
+
+if TYPE_CHECKING:
+    from filon.engines.spark.session import Session
+
+SAID = pa.schema([("sees", pa.bool_()), ("memory_mib", pa.float64())])
+SQL = "sees boolean, memory_mib double"
+
+SPREAD = 1 << 12
+"""Rows of the range that asks: Spark cuts it into as many tasks as it runs at the same time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workers:
+    """tasks : that Spark runs at the same time, by its own default; memory_mib : of the smallest machine, 0 when nobody was asked."""
+
+    tasks: int = 0
+    memory_mib: float = 0.0
+
+
+def asked(session: Session) -> Workers:
+    """One small job over Spark's default number of tasks.
+
+    Raises
+    ------
+    SetupError : `engines.work-not-shared`, `engines.workers-lack`, `engines.python-differs`
+    """
+    mark = Path(session.work.removeprefix("file://")) / f"seen-{uuid.uuid4().hex[:8]}" if session.work.startswith("file://") else None
+    if mark is not None:
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    try:
+        with session.in_our_words("its workers"):
+            rows = session.spark.range(SPREAD).mapInArrow(Telling(Look(str(mark or ""))), SQL).collect()
+    finally:
+        if mark is not None:
+            mark.unlink(missing_ok=True)
+    if not all(row["sees"] for row in rows):
+        assert mark is not None
+        raise SetupError(
+            "engines.work-not-shared",
+            "Spark's workers do not see the folder that folds are kept in",
+            f"{mark.parent} is a folder of this machine; a file that was made there is not on theirs",
+            '[places.spark] work = "s3://bucket/tmp" (or hdfs://..., or file:///... of a disk that all machines mount)',
+        )
+    return Workers(tasks=len(rows), memory_mib=min(row["memory_mib"] for row in rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The work of a task: one row about the machine that it runs on."""
+
+    path: str
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Whatever comes in, one row goes out."""
+        from filon.engines.spark.capacity import memory_mib
+
+        for _ in batches:
+            pass
+        sees = not self.path or Path(self.path).exists()
+        yield pa.RecordBatch.from_pydict({"sees": [sees], "memory_mib": [memory_mib()]}, schema=SAID)
