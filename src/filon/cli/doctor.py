@@ -27,7 +27,8 @@ def command(run: str, runs: Path, wait_s: int, as_json: bool) -> int:
     place, handle = found(run, runs)
     seen = examine(place.aws, place.bucket, handle, terminal, wait_s=wait_s)
     cause = seen.cause
-    terminal.say(f"step {handle.facts['step']} {seen.step.lower()}, cluster {handle.facts['cluster']} {seen.cluster.lower()}")
+    step, cluster = ("job run", "application") if handle.facts.get("serverless") else ("step", "cluster")
+    terminal.say(f"{step} {handle.facts['step']} {seen.step.lower()}, {cluster} {handle.facts['cluster']} {seen.cluster.lower()}")
     if cause is not None:
         terminal.say(f"{'error' if cause.as_raised else 'cause'}[{cause.code}] {cause.what}", fg="red", bold=True)
         for line in cause.lines:

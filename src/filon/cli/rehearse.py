@@ -11,6 +11,7 @@ from filon.cli.options import recipe_options, shared
 
 if TYPE_CHECKING:
     from filon.cli.terminal import Terminal
+    from filon.places.emr.settings import EmrSettings
     from filon.recipe import RecipeFile
 
 
@@ -52,11 +53,8 @@ def command(recipe: str, sets: tuple[str, ...], place: str, data: str, environme
 
 def _true_run(file: RecipeFile, terminal: Terminal) -> list[str]:
     """What the true run would do and cost, in lines."""
-    from filon.places.emr.transient import groups
-
     emr = file.recipe.places.emr
-    made = ", ".join(f"{one['InstanceCount']} x {one['InstanceType']} ({one['Name'].lower()})" for one in groups(emr))
-    cluster = f"use the cluster {emr.cluster_id}" if emr.cluster_id else f"make a cluster of {made}, and end it after the job"
+    cluster = _where(emr)
     lines = [
         f"the true run would send code and environment to {emr.bucket or 's3://YOUR-BUCKET (places.emr.bucket is empty)'}",
         f"{cluster}; release {emr.release}, region {emr.region or 'by the AWS environment'}",
@@ -66,6 +64,19 @@ def _true_run(file: RecipeFile, terminal: Terminal) -> list[str]:
     for line in lines:
         terminal.say(f"  {line}")
     return lines
+
+
+def _where(emr: EmrSettings) -> str:
+    """What the job would run on."""
+    if emr.serverless:
+        from filon.places.emr.serverless.workers import workers_of
+
+        named = f"use the application {emr.application_id}" if emr.application_id else "find or make an application"
+        return f"{named}, and run the job on at most {workers_of(emr)}"
+    from filon.places.emr.transient import groups
+
+    made = ", ".join(f"{one['InstanceCount']} x {one['InstanceType']} ({one['Name'].lower()})" for one in groups(emr))
+    return f"use the cluster {emr.cluster_id}" if emr.cluster_id else f"make a cluster of {made}, and end it after the job"
 
 
 def _cost(file: RecipeFile) -> list[str]:

@@ -35,7 +35,8 @@ def command(run: str, runs: Path, as_json: bool) -> None:
         terminal.say(f"{row['run']}  {row['step_state'].lower()}", bold=True)
         for name in ("cluster", "step", "reason", "out"):
             if row[name]:
-                terminal.say(f"  {name:<8} {row[name]}{'  ' + row['cluster_state'].lower() if name == 'cluster' else ''}")
+                label = row.get(f"{name}_is", name)
+                terminal.say(f"  {label:<11} {row[name]}{'  ' + row['cluster_state'].lower() if name == 'cluster' else ''}")
     if not rows:
         terminal.say(f"no job was sent from {runs}; `filon train RECIPE --on emr` sends one")
     terminal.result(rows)

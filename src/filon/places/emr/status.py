@@ -11,7 +11,8 @@ from filon.places.emr.place import emr_of
 def states(handle: Handle) -> dict[str, str]:
     """One row: run, verb, states, reason, cluster, step, out. A job that EMR has forgotten keeps the state last seen."""
     facts = handle.facts
-    row = {"run": handle.id, "verb": handle.job.verb, "cluster": facts["cluster"], "step": facts["step"], "out": handle.out}
+    names = {"cluster_is": "application", "step_is": "job run"} if facts.get("serverless") else {}
+    row = {**names, "run": handle.id, "verb": handle.job.verb, "cluster": facts["cluster"], "step": facts["step"], "out": handle.out}
     try:
         seen = look(emr_of(handle).aws, handle)
     except PlaceError as exc:
