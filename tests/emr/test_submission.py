@@ -14,6 +14,7 @@ import pytest
 from tests.servers.aws import BUCKET, Account
 from tests.servers.between import Asked, Between
 
+from filon.cli.group import run as filon
 from filon.errors import PlaceError, RecipeError
 from filon.events import silence
 from filon.places.base import Job
@@ -228,6 +229,27 @@ def test_a_local_bundle_goes_along(account: Account, settings: EmrSettings, tmp_
     assert words[words.index("--bundle") + 1] == "s3://mine/filon/jobs/bank-evaluate-1/bundle"
     assert "filon/jobs/bank-evaluate-1/bundle/model.ubj" in account.keys("filon/jobs/")
     clean(account, settings)
+
+
+def test_task_nodes_are_added_taken_away_and_cleaned_up(
+    account: Account, settings: EmrSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = account.cluster()
+    place = f'[places.emr]\nregion = "us-east-1"\nbucket = "s3://mine/filon"\ncluster_id = "{cluster}"\n'
+    (tmp_path / "filon.toml").write_text(RECIPE + place)
+    monkeypatch.chdir(tmp_path)
+
+    def tasks() -> list[tuple[int, str]]:
+        groups = account.client("emr").list_instance_groups(ClusterId=cluster)["InstanceGroups"]
+        return [(one["RequestedInstanceCount"], one["Market"]) for one in groups if one["InstanceGroupType"] == "TASK"]
+
+    for count, before in ((3, 0), (1, 3), (1, 1)):
+        assert filon(["scale", str(count), "--json"]) == 0
+        said = json.loads(capsys.readouterr().out.splitlines()[-1])["result"]
+        assert (said["before"], said["after"], tasks()) == (before, count, [(count, "SPOT")]), "one group, with more or fewer nodes"
+    assert filon(["cleanup", "--all", "--yes"]) == 0
+    assert tasks() == [(0, "SPOT")]
+    assert account.alive() == [cluster], "the cluster is not ours"
 
 
 @pytest.mark.parametrize("stays", [False, True], ids=["made-for-it", "standing"])

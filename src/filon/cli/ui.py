@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,7 +81,9 @@ def _show(terminal: Terminal, runs: Path, run: str, page: Page, via: Via, recipe
         _tell(terminal, seen.url, seen.via, browser)
         if seen.process is not None:
             terminal.say("  Ctrl-C closes the tunnel")
-            seen.process.wait()
+            with suppress(KeyboardInterrupt):
+                seen.process.wait()
+                terminal.say("the other end has closed the tunnel", fg="yellow")
 
 
 def _tell(terminal: Terminal, url: str, via: str, browser: bool) -> None:
