@@ -218,6 +218,10 @@ def _cluster_work(scope: Scope) -> list[dict[str, Any]]:
     ]
 
 
+SERVERLESS_OPS = "ops.emr-serverless.amazonaws.com"
+"""Whose role AWS makes with the first application of an account."""
+
+
 def _serverless_work(scope: Scope) -> list[dict[str, Any]]:
     """Applications of the project and their job runs on EMR Serverless."""
 
@@ -232,8 +236,14 @@ def _serverless_work(scope: Scope) -> list[dict[str, Any]]:
     lives = may("GetApplication", "StartApplication", "StopApplication", "DeleteApplication", "StartJobRun", "ListJobRuns")
     return [
         _allow("LookAtServerlessQuotas", ["servicequotas:ListServiceQuotas"], ["*"]),
-        _allow("ListApplications", may("ListApplications"), [arn("/*")]),
-        _allow("MakeTaggedApplications", may("CreateApplication"), [arn("/*")], asked),
+        _allow("ListApplications", may("ListApplications"), ["*"]),
+        _allow("MakeTaggedApplications", may("CreateApplication"), ["*"], asked),
+        _allow(
+            "FirstApplication",
+            ["iam:CreateServiceLinkedRole"],
+            [scope.arn("iam", f"role/aws-service-role/{SERVERLESS_OPS}/AWSServiceRoleForAmazonEMRServerless", account=scope.account)],
+            {"StringEquals": {"iam:AWSServiceName": SERVERLESS_OPS}},
+        ),
         _allow("TagApplications", may("TagResource"), both, asked),
         _allow("OurApplications", lives, both[:1], ours),
         _allow("OurJobRuns", may("GetJobRun", "CancelJobRun", "GetDashboardForJobRun"), both[1:], ours),

@@ -15,6 +15,7 @@ NO_RESOURCE = frozenset(
             )
         ),
         *("elasticmapreduce:ListClusters", "elasticmapreduce:RunJobFlow", "pricing:GetProducts", "s3:ListAllMyBuckets"),
+        *("emr-serverless:CreateApplication", "emr-serverless:ListApplications"),
         *(f"ssmmessages:{verb}{what}Channel" for verb in ("Create", "Open") for what in ("Control", "Data")),
         *("servicequotas:ListServiceQuotas", "sts:GetCallerIdentity", "cloudwatch:PutMetricData", "ec2messages:GetMessages"),
     }

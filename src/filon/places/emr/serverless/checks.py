@@ -72,11 +72,10 @@ def caller(look: Look) -> list[Line]:
     if ":user/" not in look.caller:
         return []
     scope = look.scope
-    every = scope.arn("emr-serverless", "/*", region=scope.region, account=scope.account)
     one = scope.arn("emr-serverless", f"/applications/{look.settings.application_id or '*'}", region=scope.region, account=scope.account)
-    needed = {one: [f"{SERVICE}:StartJobRun", f"{SERVICE}:ListJobRuns"], every: [f"{SERVICE}:ListApplications"]}
+    needed = {one: [f"{SERVICE}:StartJobRun", f"{SERVICE}:ListJobRuns"], "*": [f"{SERVICE}:ListApplications"]}
     if not look.settings.application_id:
-        needed[every].append(f"{SERVICE}:CreateApplication")
+        needed["*"].append(f"{SERVICE}:CreateApplication")
     return may_line(look, "caller policy", look.caller, needed, "you could not submit, follow or end the job")
 
 
