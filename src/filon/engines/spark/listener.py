@@ -233,7 +233,7 @@ def held_back(found: Account) -> str:
     """One line: where most of the time went, and what to do about it."""
     total = sum(found.seconds.values())
     if not total:
-        return "nothing is known of its stages (Spark Connect does not tell them)"
+        return "Spark told nothing of its stages (over Spark Connect it never does)"
     name, spent = max(found.seconds.items(), key=lambda item: item[1])
     share = f"{100 * spent / total:.0f} % of the time in {_READING.get(name, name)}"
     mine = [facts for facts in found.stages if facts.step == name]
