@@ -423,8 +423,9 @@ def test_killed_at_every_call_of_a_clean_up(
     monkeypatch.setenv("FILON_HOME", str(tmp_path / "unhurt" / "home"))
     Emr(settings).submit(job(tmp_path), silence)
     assert victims.run("clean", tmp_path / "unhurt") == 0
-    calls = len(proxy.asked)
-    for number, how in [(number, how) for number in range(calls) for how in ("kill-before", "kill-after")]:
+    # before a call that only looks is the same as after the one before it
+    points = [(one.number, how) for one in proxy.asked for how in ("kill-before", "kill-after") if how == "kill-after" or one.changes]
+    for number, how in points:
         account.reset()
         account.put("data/bank.csv", b"a,deposit\n1,yes\n")
         here = tmp_path / f"{number}-{how}"

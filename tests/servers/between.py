@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -19,6 +20,11 @@ class Asked:
 
     number: int
     name: str
+
+    @property
+    def changes(self) -> bool:
+        """Whether the account may be another one after it; a request whose name does not tell counts as one that changes."""
+        return not re.match(r"(GET|HEAD) |\w+\.(Describe|List|Get)", self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
