@@ -15,7 +15,8 @@ from filon.engines.spark.fitting import fit
 from filon.engines.spark.session import Session
 from filon.events import Event
 
-LONG = {"num_round": 1500, "max_depth": 7, "early_stopping_rounds": 0}
+LONG = {"tasks": 5000, "cluster": 1500}
+"""Rounds that take long enough to be heard of before they end: over a cluster each one waits for all peers."""
 
 
 def say(**what: Any) -> None:
@@ -32,7 +33,8 @@ def hear(event: Event) -> None:
 def main(master: str, strategy: Any, folder: Path) -> None:
     distributed.SHORT_S = 4.0
     session = Session(SparkSettings(master=master, conf=CONF), folder / "session-scratch")
-    trials = [Trial(number=number, family="xgboost", settings={**LONG, "eta": 0.05 * number}, seed=number) for number in (1, 2, 3)]
+    long = {"num_round": LONG[strategy], "max_depth": 7, "early_stopping_rounds": 0}
+    trials = [Trial(number=number, family="xgboost", settings={**long, "eta": 0.05 * number}, seed=number) for number in (1, 2, 3)]
     with twins(session, folder / "pair", table(8000)) as pair:
         here = {one.trial.number: one.ensemble for one in pair.engine.fit(pair.here, trials, FitPlan())} if strategy == "tasks" else {}
         for one in fit(session, pair.there, trials, FitPlan(), strategy, hear):

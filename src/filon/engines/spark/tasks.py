@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filon.engines.base import FitPlan, Fitted, FoldName, SplitPlan, Trial
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 MORE_ROOM = 'give executors more room: [places.spark] conf = { "spark.executor.memoryOverhead" = "4g" }, or fewer cores each'
 
 OUTCOME = "number int, body binary, model binary"
-"""What a task gives for each trial: the record without its model, and the model, both compressed."""
+"""What a task gives for each trial: the record without its model, and the model (unless it lies in a file), both compressed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,8 @@ class Task:
     split: SplitPlan
     threads: int
     line: Line | None
+    models: str = ""
+    """a folder that the driver sees too: models are left there, for a large one costs the JVMs more than its fit"""
 
     def opened(self) -> tuple[ShippedRows, ShippedRows | None]:
         """Training and validation rows, in the task."""
@@ -97,23 +100,32 @@ def carry_out(task: Task) -> Iterator[Fitted]:
         )
 
 
-def packed(fitted: Fitted) -> dict[str, Any]:
-    """An outcome as a row."""
+def packed(fitted: Fitted, models: str = "") -> dict[str, Any]:
+    """An outcome as a row; its model in a file where there is a folder for it."""
     import pyarrow as pa
 
     model = b"" if fitted.ensemble is None else fitted.ensemble.model
+    place = ""
+    if models and model:
+        place = f"{models}/{uuid.uuid4().hex}"
+        Path(place).write_bytes(model)
+        model = b""
     bare = fitted if fitted.ensemble is None else replace(fitted, ensemble=replace(fitted.ensemble, model=b""))
-    return {"number": fitted.trial.number, "body": _small(pickle.dumps(bare, protocol=5), pa), "model": _small(model, pa)}
+    return {"number": fitted.trial.number, "body": _small(pickle.dumps((bare, place), protocol=5), pa), "model": _small(model, pa)}
 
 
 def unpacked(row: Any) -> Fitted:
     """The outcome of a row; it comes from a task of our own."""
     import pyarrow as pa
 
-    fitted: Fitted = pickle.loads(_large(row["body"], pa))
+    found: tuple[Fitted, str] = pickle.loads(_large(row["body"], pa))
+    fitted, place = found
     if fitted.ensemble is None:
         return fitted
-    return replace(fitted, ensemble=replace(fitted.ensemble, model=_large(row["model"], pa)))
+    model = Path(place).read_bytes() if place else _large(row["model"], pa)
+    if place:
+        Path(place).unlink()
+    return replace(fitted, ensemble=replace(fitted.ensemble, model=model))
 
 
 def _small(raw: bytes, pa: Any) -> bytes:
@@ -140,7 +152,7 @@ def _worker(task: Task) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.Reco
     def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for _ in batches:
             pass
-        yield from telling(in_batches(packed(fitted) for fitted in carry_out(task)))
+        yield from telling(in_batches(packed(fitted, task.models) for fitted in carry_out(task)))
 
     return work
 
@@ -188,6 +200,10 @@ def fit_in_tasks(
     small = min(plan.rows or folds.fold(*plan.train).rows, folds.fold(*plan.train).rows) * len(folds.encoding.features) <= SMALL_CELLS
     # A table that is not small may use the cores that no other group needs
     threads = 1 if small else max(room.cores, room.slots // room.executors // -(-len(groups) // room.executors))
+    models = ""
+    if session.work.startswith("file://"):
+        models = f"{session.work.removeprefix('file://')}/models"
+        Path(models).mkdir(parents=True, exist_ok=True)
     with Ear(driver_host(session)) as ear:
         tasks = [
             Task(
@@ -202,6 +218,7 @@ def fit_in_tasks(
                 split=folds.plan,
                 threads=threads,
                 line=ear.line,
+                models=models,
             )
             for number, group in enumerate(_ordered(groups, small=small, hurried=plan.deadline_s is not None))
         ]
