@@ -49,18 +49,13 @@ STATE = "state binary"
 
 def small(session: Session, table: SparkTable, strategy: str) -> bool:
     """Whether one task goes through the table soon; `places.spark.strategy = "cluster"` says no to it."""
-    if strategy == "cluster" or table.source.format == "capture":
+    if strategy == "cluster":
         return False
     width = max(1, len(table.source.columns))
     rows = table.cut.rows if table.cut.rows >= 0 else 0
     grown = sum(file.size_bytes * (GZIP if file.path.endswith(".gz") else 1) for file in table.source.files)
     cells = rows * width or grown // CELL_BYTES
     return cells <= CELLS_A_CORE * cores(session)
-
-
-def shares_files(session: Session) -> bool:
-    """Whether tasks and driver see the same work folder: only then can one task lay the folds down for all."""
-    return session.work.startswith("file://")
 
 
 def profile_alone(table: SparkTable, label: LabelPlan, listen: Listen) -> Profile:

@@ -90,7 +90,8 @@ class SparkEngine:
 
         test = None if plan.test_source is None else self.read(plan.test_source)
         with step(self.session, "split"):
-            if alone.shares_files(self.session) and all(
+            # only where all see the same files can one task lay the folds down for all
+            if self.session.shared and all(
                 alone.small(self.session, one, self.settings.strategy) for one in (table, test) if one is not None
             ):
                 return alone.split_alone(table, plan, self.listen)

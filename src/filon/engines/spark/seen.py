@@ -38,7 +38,7 @@ def asked(session: Session) -> Workers:
     ------
     SetupError : `engines.work-not-shared`, `engines.workers-lack`, `engines.python-differs`
     """
-    mark = Path(session.work.removeprefix("file://")) / f"seen-{uuid.uuid4().hex[:8]}" if session.work.startswith("file://") else None
+    mark = session.shared / f"seen-{uuid.uuid4().hex[:8]}" if session.shared else None
     if mark is not None:
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()

@@ -71,6 +71,11 @@ class Session:
         return max(1, int(self.spark.sparkContext.defaultParallelism))
 
     @property
+    def shared(self) -> Path | None:
+        """The work folder where driver and workers see the same files (see `seen`); None when it is in another store."""
+        return Path(self.work.removeprefix("file://")) if self.work.startswith("file://") else None
+
+    @property
     def version(self) -> tuple[int, int]:
         """Spark's version: major, minor."""
         first, second = str(self.spark.version).split(".")[:2]

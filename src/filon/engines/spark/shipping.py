@@ -56,8 +56,8 @@ def ship(session: Session, fold: Any, cap: int, name: str) -> Shipment:
     ------
     EngineError : `engines.spark-rows-lost` when the cluster gave other rows than it had counted
     """
-    shared = session.work.startswith("file://")
-    folder = Path(session.work.removeprefix("file://")) if shared else session.folder
+    shared = session.shared is not None
+    folder = session.shared or session.folder
     folder.mkdir(parents=True, exist_ok=True)
     frame = ordered(lowest(fold.plain, fold.rows, cap), partitions_of(session, fold.rows if not cap else min(cap, fold.rows), fold))
     columns = ["x", *(column for column in COLUMNS if column in frame.columns)]

@@ -201,8 +201,8 @@ def fit_in_tasks(
     # A table that is not small may use the cores that no other group needs
     threads = 1 if small else max(room.cores, room.slots // room.executors // -(-len(groups) // room.executors))
     models = ""
-    if session.work.startswith("file://"):
-        models = f"{session.work.removeprefix('file://')}/models"
+    if session.shared:
+        models = str(session.shared / "models")
         Path(models).mkdir(parents=True, exist_ok=True)
     with Ear(driver_host(session)) as ear:
         tasks = [
