@@ -6,6 +6,7 @@ What is kept lives on moto's own backends, so that POST /moto-api/reset forgets 
 
 import json
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse as AutoScaling
@@ -126,13 +127,10 @@ def _without_conditions(get_permission: Callable[..., Any]) -> Callable[..., Any
         whole = self.policy
         if whole is None:
             return get_permission(self, action, resource)
-        try:
-            policy = json.loads(whole)
-            policy["Statement"] = [one for one in policy["Statement"] if "Condition" not in one]
-            self.policy = json.dumps(policy).encode() if policy["Statement"] else None
-            return get_permission(self, action, resource)
-        finally:
-            self.policy = whole
+        policy = json.loads(whole)
+        policy["Statement"] = [one for one in policy["Statement"] if "Condition" not in one]
+        # not on the bucket itself: requests come side by side, and one may be removing the policy meanwhile
+        return get_permission(SimpleNamespace(policy=json.dumps(policy).encode() if policy["Statement"] else None), action, resource)
 
     return get
 
