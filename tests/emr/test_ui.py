@@ -1,20 +1,23 @@
 """A cluster's pages on this machine: through a real SSH server, through what stands for Session Manager's plugin, and as EMR keeps them."""
 
+import getpass
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.servers.aws import Account, free_port
+from tests.servers.aws import BUCKET, Account, free_port
 from tests.servers.between import Answer, Asked, Between
 
 from filon.errors import PlaceError
@@ -28,9 +31,9 @@ pytestmark = [pytest.mark.server]
 PAGE = b"<title>History Server</title>"
 
 
-@pytest.fixture
-def history(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """What stands for the history server of the primary node: a web server of this machine, on a port of its own."""
+@contextmanager
+def serving(port: int = 0) -> Iterator[int]:
+    """What stands for the history server of the primary node: a web server of this machine; its port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -42,12 +45,19 @@ def history(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
         def log_message(self, *args: object) -> None:
             """Silent."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setitem(webpages.PORTS, "history", server.server_address[1])
     yield server.server_address[1]
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def history(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A history server on a port of its own."""
+    with serving() as port:
+        monkeypatch.setitem(webpages.PORTS, "history", port)
+        yield port
 
 
 def seen(url: str) -> bytes:
@@ -93,8 +103,6 @@ AllowTcpForwarding local
 
 
 def by_ssh(sshd: Path, key: str = "key") -> EmrSettings:
-    import getpass
-
     return EmrSettings(ssh_key=str(sshd / key), ssh_user=getpass.getuser(), ssh_options=("-F", str(sshd / "config")))
 
 
@@ -107,6 +115,31 @@ def test_the_history_is_seen_through_ssh(account: Account, history: int, sshd: P
         assert seen(page.url) == PAGE
     with pytest.raises(OSError, match="refused"):
         seen(page.url)
+
+
+def test_the_command_shows_a_jobs_cluster_until_ctrl_c(account: Account, sshd: Path, stub_archive: Path, tmp_path: Path) -> None:
+    cluster = account.cluster()
+    alive(account, cluster)
+    place = f'region = "us-east-1"\nbucket = "s3://{BUCKET}/filon"\narchive = "{stub_archive}"\ncluster_id = "{cluster}"\n'
+    key = f'ssh_key = "{sshd / "key"}"\nssh_user = "{getpass.getuser()}"\nssh_options = ["-F", "{sshd / "config"}"]\n'
+    data = f'[data]\nsource = "s3://{BUCKET}/data/bank.csv"\nlabel = "deposit"\npositive = "yes"\n'
+    (tmp_path / "filon.toml").write_text(f'name = "bank"\n{data}[places.emr]\n{place}{key}', encoding="utf-8")
+    filon = [sys.executable, "-m", "filon"]
+    sent = subprocess.run([*filon, "train", "filon.toml", "--on", "emr"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert sent.returncode == 0, sent.stderr
+    words = [*filon, "ui", "--on", "emr", "--via", "ssh", "--no-browser"]
+    with (
+        serving(webpages.PORTS["history"]),
+        subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as shown,
+    ):
+        assert shown.stdout is not None
+        url = next((line.strip() for line in shown.stdout if "http://" in line), "")
+        assert url, shown.stderr.read() if shown.stderr is not None else ""
+        assert seen(url) == PAGE
+        shown.send_signal(signal.SIGINT)
+        assert shown.wait(timeout=20) == 0
+    with pytest.raises(OSError, match="refused"):
+        seen(url)
 
 
 def test_a_key_that_is_not_the_clusters_is_said(account: Account, history: int, sshd: Path) -> None:
