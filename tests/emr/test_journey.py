@@ -11,7 +11,7 @@ from tests.story.conftest import Said
 
 Filon = Callable[..., Said]
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.spark, pytest.mark.xdist_group("spark")]
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.spark]
 
 
 def test_a_recipe_is_trained_examined_fetched_and_cleaned_up(filon: Filon, aws: Account, project: Path) -> None:

@@ -19,7 +19,7 @@ from filon.places.lanes import own_versions, require_lane
 
 Filon = Callable[..., Said]
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.spark, pytest.mark.xdist_group("spark")]
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.spark]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from tests.unit.package.conftest import rows
 import filon
 from filon.errors import FilonError
 
-pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
+pytestmark = [pytest.mark.spark]
 
 
 @pytest.fixture(scope="module")

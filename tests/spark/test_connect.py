@@ -19,7 +19,7 @@ from tests.unit.package.conftest import rows, seal
 import filon
 from filon.engines.spark.voice import SILENCE_S
 
-pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.xdist_group("spark")]
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
 RECIPE = """
 name = "remote"

@@ -20,7 +20,7 @@ from filon.evaluate.metrics import value
 from filon.events import Event
 
 __all__ = ["cluster", "standalone"]
-pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
+pytestmark = [pytest.mark.spark]
 
 TRIALS = [
     Trial(number=1, family="xgboost", settings={"num_round": 200, "max_depth": 4, "eta": 0.2, "early_stopping_rounds": 10}, seed=5),

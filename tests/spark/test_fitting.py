@@ -16,7 +16,7 @@ from filon.engines.spark.tasks import why
 from filon.errors import SetupError
 from filon.events import Event
 
-pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
+pytestmark = [pytest.mark.spark]
 
 TRIALS = [
     Trial(number=1, family="xgboost", settings={"num_round": 12, "max_depth": 3, "subsample": 0.8}, seed=5),

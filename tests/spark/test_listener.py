@@ -14,7 +14,7 @@ from filon.engines.spark.listener import Account, Inputs, StageFacts, account, h
 from filon.engines.spark.session import Session
 from filon.events import Event
 
-pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
+pytestmark = [pytest.mark.spark]
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from filon.evaluate.metrics import value
 from filon.trees import predict
 from filon.trees.ubjson import read
 
-pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
+pytestmark = [pytest.mark.spark]
 
 ROWS = 100_000
 NEAR = 1e-6

@@ -26,7 +26,7 @@ from filon.read.reading import look
 from filon.read.settings import DataSettings
 from filon.trees import Ensemble
 
-pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
+pytestmark = [pytest.mark.spark]
 
 TRIAL = Trial(number=1, family="xgboost", settings={"num_round": 12, "max_depth": 4}, seed=5)
 

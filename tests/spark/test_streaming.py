@@ -20,7 +20,7 @@ from filon.engines.spark import streaming
 from filon.errors import RecipeError, SetupError
 from filon.package import Bundle
 
-pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
+pytestmark = [pytest.mark.spark]
 
 
 @pytest.fixture(scope="module")

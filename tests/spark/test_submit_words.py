@@ -13,7 +13,7 @@ from filon.places.spark_cluster import LAUNCHER, SparkCluster
 from filon.recipe import recipe_from
 from filon.remote import job_of
 
-pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
+pytestmark = [pytest.mark.spark]
 
 CONF = {"spark.executor.memory": "8g", "spark.kubernetes.container.image": "mine/spark:4.1"}
 

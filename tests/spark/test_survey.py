@@ -25,7 +25,7 @@ from filon.engines.survey import Gauge, Survey, SurveyPlan
 from filon.evaluate.metrics import values
 from filon.events import silence
 
-pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
+pytestmark = [pytest.mark.spark]
 
 ENCODING = encoding_of((0, 3))
 COLUMNS = (Column(name="f0", kind="number"), Column(name="f1", kind="category"))

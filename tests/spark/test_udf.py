@@ -12,7 +12,7 @@ import filon
 from filon.errors import DataError
 from filon.package.structs import FrameScorer
 
-pytestmark = [pytest.mark.spark, pytest.mark.xdist_group("spark")]
+pytestmark = [pytest.mark.spark]
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -19,7 +19,7 @@ from filon.events import silence
 from filon.read import read
 from filon.read.settings import DataSettings
 
-pytestmark = [pytest.mark.spark, pytest.mark.server, pytest.mark.xdist_group("spark")]
+pytestmark = [pytest.mark.spark, pytest.mark.server]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from filon.cli.options import engine_options, shared
+from filon.cli.options import engine_options, shared, spark_options, spark_settings
 
 if TYPE_CHECKING:
     from filon.pages import Lang
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 )
 @click.option("--lang", type=click.Choice(["en", "es"]), default="en", show_default=True, help="Language of the page.")
 @engine_options
+@spark_options
 @shared
 def command(
     bundle: str,
@@ -35,6 +36,8 @@ def command(
     engine: str,
     threads: int | None,
     memory_mib: int | None,
+    master: str,
+    spark_conf: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Why does the model answer so? Exact contributions of all features and of single rows, and partial dependence.
@@ -47,7 +50,18 @@ def command(
     from filon.cli.terminal import Terminal
 
     terminal = Terminal(as_json)
-    done = explain(bundle, data, rows=rows, out=out, lang=lang, engine=engine, threads=threads, memory_mib=memory_mib, listen=terminal)
+    done = explain(
+        bundle,
+        data,
+        rows=rows,
+        out=out,
+        lang=lang,
+        engine=engine,
+        threads=threads,
+        memory_mib=memory_mib,
+        spark=spark_settings(master, spark_conf),
+        listen=terminal,
+    )
     for one in done.explained.importances[:5]:
         terminal.say(f"  {one.shap or 0.0:8.4f}  {one.feature}", bold=True)
     terminal.say(f"  page     {done.path / 'explain.html'}")

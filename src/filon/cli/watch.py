@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from filon.cli.options import engine_options, shared
+from filon.cli.options import engine_options, shared, spark_options, spark_settings
 
 if TYPE_CHECKING:
     from filon.pages import Lang
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option("--lang", type=click.Choice(["en", "es"]), default="en", show_default=True, help="Language of the page.")
 @engine_options
+@spark_options
 @shared
 def command(
     bundle: str,
@@ -41,6 +42,8 @@ def command(
     engine: str,
     threads: int | None,
     memory_mib: int | None,
+    master: str,
+    spark_conf: tuple[str, ...],
     as_json: bool,
 ) -> int:
     """Is live data still what was learned? Exits with 1 on an alarm.
@@ -66,6 +69,7 @@ def command(
         engine=engine,
         threads=threads,
         memory_mib=memory_mib,
+        spark=spark_settings(master, spark_conf),
         listen=terminal,
     )
     drift = done.drift

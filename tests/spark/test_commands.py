@@ -1,4 +1,4 @@
-"""`filon predict --engine spark` as a shell sees it."""
+"""What `predict`, `watch` and `explain` do with `--engine spark`, as a shell sees it."""
 
 import json
 import os
@@ -11,10 +11,12 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from tests.bundles.make import rows as customers
 from tests.unit.package.conftest import rows, seal
 
-pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.xdist_group("spark")]
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
+WATCHED = Path(__file__).resolve().parents[1] / "bundles" / "watched-1"
 SPARK = ("--engine", "spark", "--master", "local[1]", "--spark-conf", "spark.driver.memory=1g")
 
 
@@ -24,9 +26,9 @@ def filon(*words: str, cwd: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def ended(process: "subprocess.Popen[str]") -> dict:
+def ended(process: "subprocess.Popen[str]", code: int = 0) -> dict:
     said, err = process.communicate(timeout=280)
-    assert process.returncode == 0, said + err
+    assert process.returncode == code, said + err
     return json.loads(said.strip().splitlines()[-1])["result"]
 
 
@@ -42,6 +44,16 @@ def test_both_engines_write_the_same_rows(tmp_path: Path) -> None:
     assert (there["rows"], there["scored"], there["reasons"]) == (1000, 999, {'"age" is not a number': 1})
     one, other = (pq.read_table(tmp_path / name).to_pandas() for name in ("here.parquet", "there.parquet"))
     pd.testing.assert_frame_equal(one, other, atol=1e-6)
+
+
+def test_the_same_drift_and_the_same_reasons(tmp_path: Path) -> None:
+    pq.write_table(customers(4000, 8, older=4.0), tmp_path / "live.parquet")
+    words = (str(WATCHED), "--data", "live.parquet", "--out")
+    drift = [ended(filon("watch", *words, name, *more, cwd=tmp_path), 1) for name, more in (("here", ()), ("there", SPARK))]
+    assert drift[0]["findings"] == drift[1]["findings"], "columns and score have drifted, and both engines say so in the same figures"
+    assert any(one["column"] == "age" for one in drift[1]["findings"])
+    reasons = [ended(filon("explain", *words, name, *more, cwd=tmp_path)) for name, more in (("why-here", ()), ("why-there", SPARK))]
+    assert [one["feature"] for one in reasons[1]["importances"]] == [one["feature"] for one in reasons[0]["importances"]]
 
 
 def test_stream_ends_well_when_it_is_told_to(tmp_path: Path) -> None:
