@@ -10,7 +10,8 @@ the scratch folder (FILON_BENCH, or /tmp/filon-bench).
 script    assembler, SparkXGBClassifier (100 rounds, depth 6, 2 workers), four MulticlassClassificationEvaluator metrics, one AUC, three
           collect()s; against `filon train --engine spark` of the same 100 rounds, which also splits in three, checks and reports
 overhead  SparkXGBClassifier.fit on prepared rows against one trial of our engine over the cluster, on the same rows
-workers   the 72-setting grid of the bank table on a standalone cluster: search seconds with one worker of one core against two
+workers   the 72-setting grid of a bank table on a standalone cluster: search seconds with one worker of one core against two; and the same
+          searches without Spark, one process against two at once: what the machine's second core is worth
 """
 
 import argparse
@@ -20,6 +21,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +54,7 @@ GRID = """
 name = "grid"
 [data]
 source = "{source}"
-label = "deposit"
+label = "{label}"
 positive = "yes"
 drop = ["duration"]
 [search.random_forest]
@@ -137,10 +139,10 @@ def command(path: Path) -> dict[str, float]:
     return trained(recipe)
 
 
-def trained(recipe: Path) -> dict[str, float]:
-    """Seconds of each stage of a run."""
+def trained(recipe: Path, *words: str) -> dict[str, float]:
+    """Seconds of each stage of a run; on Spark unless `words` say otherwise."""
     done = subprocess.run(
-        [str(Path(sys.executable).with_name("filon")), "train", str(recipe), "--engine", "spark", "--json"],
+        [str(Path(sys.executable).with_name("filon")), "train", str(recipe), *(words or ("--engine", "spark")), "--json"],
         capture_output=True,
         text=True,
         check=False,
@@ -150,7 +152,8 @@ def trained(recipe: Path) -> dict[str, float]:
     folder = max((recipe.parent / "runs").glob("*/*/manifest.json"), key=lambda found: found.stat().st_mtime)
     stages = json.loads(folder.read_text(encoding="utf-8"))["stages"]
     summary = json.loads((folder.parent / "metrics" / "summary.json").read_text(encoding="utf-8"))
-    print(json.loads((folder.parent / "spark.json").read_text(encoding="utf-8"))["held_back"], flush=True)
+    if not words:
+        print(json.loads((folder.parent / "spark.json").read_text(encoding="utf-8"))["held_back"], flush=True)
     return {"auc": summary["winner"]["test_metrics_retrained"]["areaUnderROC"], **{name: one["seconds"] for name, one in stages.items()}}
 
 
@@ -219,27 +222,43 @@ def engine(path: Path) -> dict[str, float]:
     return found
 
 
-def workers(small: bool) -> None:
-    """The grid on two workers of one core, then on one of them."""
+TABLES = {"bank": ("bank-kaggle/bank.csv", "deposit"), "bank-full": ("bank-uci/bank-full.csv.gz", "y")}
+
+
+def workers(small: bool, table: str) -> None:
+    """The grid on two workers of one core, then on one of them; and what two cores of this machine give two plain processes."""
     sys.path.insert(0, str(ROOT))
     from tests.servers.spark_cluster import spark_cluster
 
-    trees, rounds = ([20, 40, 60], [10, 20]) if small else ([200, 400, 600], [100, 200])
     seconds = {}
     with spark_cluster(FOLDER / "cluster") as cluster:
         for many in (2, 1):
             if many == 1:
                 cluster.kill_worker(2)
                 cluster.wait(1)
-            folder = FOLDER / f"workers-{many}"
-            folder.mkdir(parents=True, exist_ok=True)
-            recipe = folder / "filon.toml"
-            table = DATA / "bank-kaggle" / "bank.csv"
-            recipe.write_text(GRID.format(source=table, trees=trees, rounds=rounds, master=cluster.master), encoding="utf-8")
-            found = trained(recipe)
+            found = trained(grid_recipe(FOLDER / f"workers-{many}", small, table, cluster.master))
             seconds[many] = found["search"]
             print(f"workers: {many}: search {found['search']:.1f} s, areaUnderROC {found['auc']:.4f}", flush=True)
     print(f"workers: two against one: {seconds[1] / seconds[2]:.2f}x (asked: 1.7x)", flush=True)
+    alone, beside = (processes(many, small, table) for many in (1, 2))
+    print(f"processes: {alone:.1f} s alone, {beside:.1f} s two at once: two cores do {2 * alone / beside:.2f}x the work of one", flush=True)
+
+
+def grid_recipe(folder: Path, small: bool, table: str, master: str = "") -> Path:
+    """The recipe of the grid, in a folder of its own."""
+    trees, rounds = ([20, 40, 60], [10, 20]) if small else ([200, 400, 600], [100, 200])
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe = folder / "filon.toml"
+    name, label = TABLES[table]
+    recipe.write_text(GRID.format(source=DATA / name, label=label, trees=trees, rounds=rounds, master=master), encoding="utf-8")
+    return recipe
+
+
+def processes(many: int, small: bool, table: str) -> float:
+    """Seconds of the grid's search in processes of one thread, with no Spark: the slowest of `many` that start together."""
+    recipes = [grid_recipe(FOLDER / f"process-{number}", small, table) for number in range(many)]
+    with ThreadPoolExecutor(many) as pool:
+        return max(one["search"] for one in pool.map(lambda recipe: trained(recipe, "--threads", "1"), recipes))
 
 
 def apart(name: str, rows: int) -> dict[str, float]:
@@ -259,6 +278,7 @@ def main() -> None:
     words.add_argument("--only", choices=["script", "overhead", "workers"])
     words.add_argument("--rows", type=int, default=1_000_000)
     words.add_argument("--small", action="store_true", help="a tenth of the grid's trees")
+    words.add_argument("--table", choices=[*TABLES], default="bank", help="of the grid")
     words.add_argument("--peer", choices=["script", "command", "bare", "engine"], help=argparse.SUPPRESS)
     said = words.parse_args()
     path = source(said.rows)
@@ -274,7 +294,7 @@ def main() -> None:
         for way in ("cluster", "tasks"):
             print(f"overhead: {way}: {ours[f'{way} second'] / theirs['second']:.2f} of bare fit (asked: 1.10 at most)", flush=True)
     if said.only in (None, "workers"):
-        workers(said.small)
+        workers(said.small, said.table)
 
 
 if __name__ == "__main__":
