@@ -18,6 +18,7 @@ from filon.files import write_atomic
 from filon.recipe import RecipeFile, load_recipe, recipe_from, to_toml
 from filon.remote import submit
 from filon.runs import RunFolder, create_run, list_runs, read_json, resume_run
+from filon.variables import covered
 
 if TYPE_CHECKING:
     from filon.check.cost import Cost
@@ -186,8 +187,8 @@ def check(
     if html is not None:
         write_atomic(Path(html), profile_page(checked, effective.name, effective.evaluate.lang))
     return Looked(
-        recipe=effective.model_dump(mode="json"),
-        recipe_toml=to_toml(effective),
+        recipe=file.effective,
+        recipe_toml=to_toml(file),
         checked=checked,
         cost=estimate,
         cost_lines=_cost_lines(estimate),
@@ -306,7 +307,7 @@ def _size(count: int) -> str:
 
 def _told(exc: BaseException) -> dict[str, str]:
     code = getattr(exc, "code", "run.interrupted" if isinstance(exc, KeyboardInterrupt) else "bug.unexpected")
-    return {"code": str(code), "what": str(getattr(exc, "what", exc))[:500]}
+    return {"code": str(code), "what": covered(str(getattr(exc, "what", exc)))[:500]}
 
 
 __all__ = [

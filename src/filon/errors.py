@@ -2,6 +2,8 @@
 
 from typing import ClassVar, Literal, get_args
 
+from filon.variables import covered
+
 Code = Literal[
     "bug.unexpected",
     "check.cells-unfit",
@@ -395,13 +397,16 @@ class FilonError(Exception):
     ----------
     code : one of `Code`
     what : one line in the user's words
-    why : bounded evidence (five examples at most), never a secret, cell values only if asked
+    why : bounded evidence (five examples at most), cell values only if asked
     fix : something to paste
+
+    Values that a recipe read by `${NAME}` are told as `${NAME}`, whoever quotes them.
     """
 
     exit_code: ClassVar[int] = 70
 
     def __init__(self, code: Code, what: str, why: str, fix: str) -> None:
+        what, why, fix = covered(what), covered(why), covered(fix)
         super().__init__(code, what, why, fix)  # positional, so that errors survive pickling between processes
         self.code, self.what, self.why, self.fix = code, what, why, fix
 

@@ -3,11 +3,10 @@
 import difflib
 import hashlib
 import json
-import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -24,6 +23,7 @@ from filon.search.settings import SearchSettings
 from filon.settings import Settings
 from filon.split.settings import SplitSettings
 from filon.track import TrackSettings
+from filon.variables import as_written, expanded, names_in
 from filon.watch.settings import WatchSettings
 
 
@@ -55,10 +55,16 @@ class RecipeFile:
     """A parsed recipe, the folder its relative paths start at, and what was written (without the values of `${NAME}`, which may be
     secrets)."""
 
-    recipe: Recipe
+    recipe: Recipe = field(repr=False)
     base: Path
     written: Mapping[str, Any]
     path: str
+
+    @property
+    def effective(self) -> dict[str, Any]:
+        """The whole recipe with its defaults, as JSON would have it: to be shown, so with `${NAME}` where it was written."""
+        shown: dict[str, Any] = as_written(self.recipe.model_dump(mode="json"), self.written)
+        return shown
 
     @property
     def fingerprint(self) -> str:
@@ -90,19 +96,24 @@ def load_recipe(path: str | Path, sets: Sequence[str] = ()) -> RecipeFile:
 
 def recipe_from(written: Mapping[str, Any], base: Path, path: str = "<python>", text: str = "") -> RecipeFile:
     """A recipe from a mapping, as the Python API gives it."""
-    expanded = _expand(written, path)
     try:
-        recipe = Recipe.model_validate(expanded)
+        values = expanded(written)
+    except KeyError as exc:
+        name = exc.args[0]
+        why = f"{path} uses ${{{name}}}"
+        raise RecipeError("recipe.variable-missing", f"the environment has no {name}", why, f"export {name}=...") from exc
+    try:
+        recipe = Recipe.model_validate(values)
     except ValidationError as exc:
-        raise _translate(exc, path, text) from exc
+        raise _translate(exc, path, text, written) from exc
     return RecipeFile(recipe=recipe, base=base, written=dict(written), path=path)
 
 
-def to_toml(recipe: Recipe) -> str:
-    """The whole effective recipe as TOML; what has no value is left out."""
+def to_toml(file: RecipeFile) -> str:
+    """The whole effective recipe as TOML; what has no value is left out, `${NAME}` stays as it was written."""
     import tomli_w
 
-    return tomli_w.dumps(_without_none(recipe.model_dump(mode="json")), multiline_strings=False)
+    return tomli_w.dumps(_without_none(file.effective), multiline_strings=False)
 
 
 def _without_none(value: Any) -> Any:
@@ -153,22 +164,7 @@ def _override(written: dict[str, Any], one: str) -> None:
     here[last] = parsed
 
 
-def _expand(value: Any, path: str) -> Any:
-    """`${NAME}` read from the environment, in every text of the recipe."""
-    if isinstance(value, Mapping):
-        return {key: _expand(item, path) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_expand(item, path) for item in value]
-    return re.sub(r"\$\{(\w+)\}", lambda found: _variable(found.group(1), path), value) if isinstance(value, str) else value
-
-
-def _variable(name: str, path: str) -> str:
-    if name not in os.environ:
-        raise RecipeError("recipe.variable-missing", f"the environment has no {name}", f"{path} uses ${{{name}}}", f"export {name}=...")
-    return os.environ[name]
-
-
-def _translate(exc: ValidationError, path: str, text: str) -> RecipeError:
+def _translate(exc: ValidationError, path: str, text: str, written: Mapping[str, Any]) -> RecipeError:
     # a misspelt key is also a missing one: the slip is what the user wants to hear of
     first = min(exc.errors(), key=lambda error: error["type"] != "extra_forbidden")
     loc = tuple(str(part) for part in first["loc"])
@@ -186,14 +182,32 @@ def _translate(exc: ValidationError, path: str, text: str) -> RecipeError:
             "recipe.key-missing", f"{'.'.join(loc)} is not given{more}", "it has no default", f"{loc[-1]} = ... {_at(path, text, loc[:-1])}"
         )
     key = ".".join(part for part in loc if not _is_branch(part))
-    given = first.get("input")
-    why = f"{first['msg']}; it is {given!r}" if not isinstance(given, (dict, list)) else str(first["msg"])
+    why = _given(str(first["msg"]), first.get("input"), _written_at(written, loc))
     return RecipeError(
         "recipe.bad-value",
         f"{key} has a value it cannot take{more}",
         why[:400],
         f"change {key}{_at(path, text, loc)}; `filon check` shows the whole recipe",
     )
+
+
+def _given(said: str, given: Any, written: Any) -> str:
+    """What is wrong with a value, and the value: as it was written where it was read from the environment."""
+    if names_in(written):
+        said = said.replace(str(given), str(written)) if str(given) else said
+        given = written
+    return said if isinstance(given, (Mapping, list, tuple)) else f"{said}; it is {given!r}"
+
+
+def _written_at(written: Any, loc: Sequence[str]) -> Any:
+    for part in (one for one in loc if not _is_branch(one)):
+        if isinstance(written, Mapping):
+            written = written.get(part)
+        elif isinstance(written, (list, tuple)) and part.isdigit() and int(part) < len(written):
+            written = written[int(part)]
+        else:
+            break
+    return written
 
 
 def _is_branch(part: str) -> bool:

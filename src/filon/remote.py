@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,7 @@ from filon.errors import RecipeError
 from filon.events import Listen, silence
 from filon.places import Handle, Job, RunsJobs, open_place
 from filon.recipe import RecipeFile, load_recipe, recipe_from
-
-VARIABLE = re.compile(r"\$\{(\w+)\}")
+from filon.variables import names_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +83,7 @@ def job_of(file: RecipeFile, *, runs: str | Path | None = None, options: Sequenc
         runs=str(Path(runs).absolute() if runs is not None else file.base / "runs"),
         recipe=text,
         options=tuple(options),
-        variables={name: os.environ[name] for name in sorted(set(VARIABLE.findall(text)))},
+        variables={name: os.environ[name] for name in sorted(set(names_in(file.written)))},
     )
 
 

@@ -6,4 +6,5 @@ from pydantic import BaseModel, ConfigDict
 class Settings(BaseModel):
     """Frozen settings that refuse unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=False, populate_by_name=True)
+    # pydantic's own error would quote what was read from the environment
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=False, populate_by_name=True, hide_input_in_errors=True)

@@ -1,6 +1,7 @@
 """The recipe file: defaults, overrides, and errors that name key, line and remedy."""
 
 import tomllib
+import traceback
 from pathlib import Path
 
 import pytest
@@ -98,9 +99,52 @@ def test_secrets_are_read_but_never_recorded(tmp_path, monkeypatch):
     assert file.written["track"]["uri"] == "${TRACKING}"
 
 
+SECRETS = SMALL + (
+    '[track]\nuri = "http://me:${FILON_TEST_WORD}@host/x"\ntags = { team = "${FILON_TEST_TEAM}" }\n'
+    '[places.spark]\nconf = { "spark.hadoop.fs.s3a.secret.key" = "${FILON_TEST_WORD}" }\n'
+)
+
+
+@pytest.fixture
+def words(monkeypatch):
+    monkeypatch.setenv("FILON_TEST_WORD", "hunter2/and@more")
+    monkeypatch.setenv("FILON_TEST_TEAM", "ours")
+
+
+@pytest.mark.usefixtures("words")
+def test_what_is_shown_names_variables_as_they_were_written(tmp_path):
+    file = load_recipe(write(tmp_path, SECRETS), ['data.drop=["${FILON_TEST_TEAM}", "b"]'])
+    assert file.recipe.data.drop == ("ours", "b")
+    assert file.effective["data"]["drop"] == ["${FILON_TEST_TEAM}", "b"]
+    assert file.effective["track"] == {**file.recipe.track.model_dump(), **file.written["track"]}
+    for shown in (to_toml(file), repr(file), str(file.effective)):
+        assert "hunter2" not in shown
+        assert "ours" not in shown
+    again = recipe_from(tomllib.loads(to_toml(file)), tmp_path)
+    assert again.recipe == file.recipe
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "why"),
+    [
+        ('[track]\nuri = "${FILON_TEST_BAD}"\n', "ftp://me:pw@host", "'${FILON_TEST_BAD}'"),
+        ('[split]\nseed = "${FILON_TEST_BAD}"\n', "s3cr", "'${FILON_TEST_BAD}'"),
+        ('[search]\nmetric = "${FILON_TEST_BAD}"\n', "a-secret-word", "'${FILON_TEST_BAD}'"),
+        ('[search.random_forest]\nnumTrees = [100, "${FILON_TEST_BAD}"]\n', "s3cr", "valid integer"),
+    ],
+)
+def test_a_bad_value_from_the_environment_is_quoted_as_it_was_written(tmp_path, monkeypatch, text, value, why):
+    monkeypatch.setenv("FILON_TEST_BAD", value)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write(tmp_path, SMALL + text))
+    assert caught.value.code == "recipe.bad-value"
+    assert why in caught.value.why
+    assert value not in "".join(traceback.format_exception(caught.value))  # so not with --debug either
+
+
 def test_effective_recipe_reads_back_as_itself(tmp_path):
     file = load_recipe(write(tmp_path, SMALL + "[search.xgboost]\neta = [0.1, 0.2]\n"))
-    again = recipe_from(tomllib.loads(to_toml(file.recipe)), tmp_path)
+    again = recipe_from(tomllib.loads(to_toml(file)), tmp_path)
     assert again.recipe == file.recipe
 
 

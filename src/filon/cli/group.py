@@ -56,7 +56,16 @@ def filon() -> None:
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with the code of what happened."""
     words = list(sys.argv[1:] if args is None else args)
-    sys.exit(run(words))
+    try:
+        code = run(words)
+    except Exception as exc:
+        import traceback
+
+        from filon.variables import covered
+
+        click.echo(covered(traceback.format_exc()), err=True, nl=False)  # other libraries quote what they were given
+        code = getattr(exc, "exit_code", 70)
+    sys.exit(code)
 
 
 def run(words: list[str]) -> int:
@@ -86,7 +95,9 @@ def run(words: list[str]) -> int:
     except Exception as exc:
         if "--debug" in words:
             raise
-        why = f"{type(exc).__name__}: {str(exc)[:300]}"
+        from filon.variables import covered
+
+        why = f"{type(exc).__name__}: {covered(str(exc))[:300]}"
         _tell(
             words,
             "bug.unexpected",

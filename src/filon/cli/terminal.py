@@ -1,31 +1,56 @@
 """How a command speaks while it works: a live line on a terminal, a plain log elsewhere, JSON lines with --json."""
 
+import dataclasses
 import json
 import shutil
 import sys
+import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from filon.events import Event
+from filon.variables import covered
 
 LOG_EVERY_S = 4.0
 """Law 8 allows no silence over five seconds: a plain log says something a little more often."""
+
+Later = Callable[[float, Callable[[], None]], Callable[[], None]]
+"""Calls a function in so many seconds; gives what takes that back."""
+
+
+def _by_timer(seconds: float, call: Callable[[], None]) -> Callable[[], None]:
+    timer = threading.Timer(seconds, call)
+    timer.daemon = True
+    timer.start()
+    return timer.cancel
 
 
 class Terminal:
     """Listens to events; `say` prints a result line; `result` the command's answer."""
 
-    def __init__(self, as_json: bool) -> None:
+    def __init__(self, as_json: bool, clock: Callable[[], float] = time.monotonic, later: Later = _by_timer) -> None:
         self.as_json = as_json
         self.live = not as_json and sys.stderr.isatty()
+        self._clock, self._later = clock, later
         self._last = ("", 0.0)
+        self._held: Event | None = None
+        self._take_back: Callable[[], None] | None = None
+        self._lock = threading.RLock()
         self._width = 0
-        self._began = time.monotonic()
+        self._began = clock()
+        context = click.get_current_context(silent=True)
+        if context is not None:
+            context.call_on_close(self.close)  # what is held must not be told after the command's error
 
     def __call__(self, event: Event) -> None:
         """Hear one event."""
+        with self._lock:
+            self._hear(dataclasses.replace(event, text=covered(event.text)))
+
+    def _hear(self, event: Event) -> None:
         if self.as_json:
             step = {
                 "stage": event.stage,
@@ -41,10 +66,28 @@ class Terminal:
             if event.stage != self._last[0] and self._last[0]:
                 click.echo(err=True)
             click.echo(f"\r{line.ljust(self._width)}", nl=False, err=True)
-            self._width, self._last = len(line), (event.stage, time.monotonic())
-        elif event.stage != self._last[0] or time.monotonic() - self._last[1] >= LOG_EVERY_S:
-            click.echo(f"{time.monotonic() - self._began:7.1f}s {_line(event)}", err=True)
-            self._last = (event.stage, time.monotonic())
+            self._width, self._last = len(line), (event.stage, self._clock())
+        elif event.stage != self._last[0] or self._clock() - self._last[1] >= LOG_EVERY_S:
+            self._log(event)
+        else:
+            self._held = event  # told in time, unless a newer one comes before: an event may be the last one for a while
+            if self._take_back is None:
+                self._take_back = self._later(self._last[1] + LOG_EVERY_S - self._clock(), self._tell_held)
+
+    def _log(self, event: Event) -> None:
+        self._drop()
+        click.echo(f"{self._clock() - self._began:7.1f}s {_line(event)}", err=True)
+        self._last = (event.stage, self._clock())
+
+    def _tell_held(self) -> None:
+        with self._lock:
+            if self._held is not None:
+                self._log(self._held)
+
+    def _drop(self) -> None:
+        if self._take_back is not None:
+            self._take_back()
+        self._held = self._take_back = None
 
     def say(self, text: str = "", **style: Any) -> None:
         """One line of a result for a person; silent with --json."""
@@ -58,10 +101,12 @@ class Terminal:
             click.echo(json.dumps({"result": _plain(value)}, ensure_ascii=False))
 
     def close(self) -> None:
-        """End the live line."""
-        if self.live and self._width:
-            click.echo(err=True)
-            self._width = 0
+        """End the live line; what was held back is overtaken."""
+        with self._lock:
+            self._drop()
+            if self.live and self._width:
+                click.echo(err=True)
+                self._width = 0
 
 
 def _plain(value: Any) -> Any:

@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from filon.cli.terminal import Terminal
     from filon.remote import Submitted
 
+MORE = {
+    "run.disk-full": "with --resume it goes on where it stopped",
+    "run.not-writable": "--runs names another folder for runs",
+}
+"""What training can do beyond the fix of every command that writes a file."""
+
 
 @click.command("train")
 @recipe_options
@@ -67,10 +73,16 @@ def command(
     if wait is not None or evaluate is not None:
         raise click.UsageError("--wait and --evaluate go with --on; here, `filon evaluate` examines a bundle")
     from filon.api import train
+    from filon.errors import SetupError
 
-    run = train(
-        recipe, sets=sets, engine=engine, runs=runs, resume=resume, base=base, threads=threads, memory_mib=memory_mib, listen=terminal
-    )
+    try:
+        run = train(
+            recipe, sets=sets, engine=engine, runs=runs, resume=resume, base=base, threads=threads, memory_mib=memory_mib, listen=terminal
+        )
+    except SetupError as exc:
+        if exc.code in MORE:
+            raise SetupError(exc.code, exc.what, exc.why, f"{exc.fix}; {MORE[exc.code]}") from exc
+        raise
     return tell_run(terminal, run)
 
 

@@ -119,4 +119,4 @@ def _translated(exc: Exception, uri: str) -> SetupError:
 
 def _first(exc: Exception) -> str:
     lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
-    return re.sub(r"://([^:/@\s]+):[^@\s]+@", r"://\1:***@", lines[0])[:300] if lines else type(exc).__name__
+    return masked(lines[0])[:300] if lines else type(exc).__name__

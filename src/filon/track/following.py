@@ -26,6 +26,9 @@ LAST_TRIES = 4
 """Tries after the run's end before the records are left waiting for `filon track`."""
 
 LONGEST_PAUSE_S = 30.0
+DOUBLINGS = 5
+"""Of the pause: by then it is the longest (a server that is away for a day would make the number overflow)."""
+
 QUIET_S = 5.0
 """A manifest that has not changed for so long makes us look whether the run's process is alive."""
 
@@ -129,11 +132,13 @@ def _wait_for_records(outbox: Outbox, pause: Callable[[float], None]) -> None:
 
 def _follow(outbox: Outbox, listen: Listen, pause: Callable[[float], None]) -> bool:
     sender: Sender | None = None
-    failures, seen = 0, ""
+    failures, seen, over = 0, "", False
     while True:
         outbox.refresh()
         dead = outbox.state == "running" and _is_dead(outbox.folder)
         ended = dead or outbox.state != "running"
+        if ended and not over:
+            over, failures = True, 0  # LAST_TRIES are those after the end, whatever failed before it
         now = _fingerprint(outbox.folder)
         if ended or now != seen:
             try:
@@ -150,7 +155,7 @@ def _follow(outbox: Outbox, listen: Listen, pause: Callable[[float], None]) -> b
                 _done(outbox.folder, sent, ended=ended)
                 if ended:
                     return True
-        pause(min(LOOK_S * 2**failures, LONGEST_PAUSE_S))
+        pause(min(LOOK_S * 2 ** min(failures, DOUBLINGS), LONGEST_PAUSE_S))
 
 
 def _is_dead(folder: Path) -> bool:

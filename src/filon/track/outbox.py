@@ -5,7 +5,6 @@ Times are taken from the folder, never from the clock: a metric that is sent twi
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any, Literal
 
 from filon.errors import RecipeError
 from filon.track.settings import TrackSettings
+from filon.variables import expanded
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 STATUS: Mapping[str, Status] = {"done": "FINISHED", "failed": "FAILED", "stopped": "FAILED", "running": "RUNNING"}
@@ -99,7 +99,13 @@ class Outbox:
     def settings(self) -> TrackSettings:
         """`[track]` of the recipe, `${NAME}` read from the environment of this process."""
         written = self.manifest.get("recipe", {}).get("track", {})
-        return TrackSettings.model_validate(_expanded(written))
+        try:
+            values = expanded(written)
+        except KeyError as exc:
+            name = exc.args[0]
+            why = f"[track] uses ${{{name}}}"
+            raise RecipeError("recipe.variable-missing", f"the environment has no {name}", why, f"export {name}=...") from exc
+        return TrackSettings.model_validate(values)
 
     @property
     def state(self) -> str:
@@ -290,18 +296,6 @@ def _ms(text: object) -> int:
         return int(datetime.fromisoformat(str(text)).timestamp() * 1000)
     except ValueError:
         return 0
-
-
-def _expanded(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _expanded(item) for key, item in value.items()}
-    return re.sub(r"\$\{(\w+)\}", lambda found: _variable(found[1]), value) if isinstance(value, str) else value
-
-
-def _variable(name: str) -> str:
-    if name not in os.environ:
-        raise RecipeError("recipe.variable-missing", f"the environment has no {name}", f"[track] uses ${{{name}}}", f"export {name}=...")
-    return os.environ[name]
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -4,23 +4,27 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from filon.errors import FilonError, SetupError
 from filon.events import Event, Listen
 from filon.files import write_atomic
 from filon.track.outbox import read_json
+from filon.variables import covered
 
 STATE = "track.json"
 LOG = "track.log"
 LOCK = ".track.lock"
 RUN_LOCK = ".lock"
 """Held by the process that works on the run (runs.py): when it is free, that process is gone."""
+
+PASSWORD = re.compile(r"://([^:/@\s]*):\S*@")
+QUERY = re.compile(r"([?&](?:password|passwd|pwd|token)=)[^&\s]+", re.IGNORECASE)
 
 
 def read_state(folder: Path) -> dict[str, Any]:
@@ -41,15 +45,14 @@ def told(error: FilonError) -> dict[str, str]:
 
 
 def masked(uri: str) -> str:
-    """A URI without its password.
+    """A URI, or a text that quotes some, without passwords (also those that nobody escaped) and values read by `${NAME}`.
 
     >>> masked("https://me:secret@mlflow.example/x")  # pragma: allowlist secret
     'https://me:***@mlflow.example/x'
+    >>> masked("no answer from https://me:se/c@ret@mlflow.example: refused")  # pragma: allowlist secret
+    'no answer from https://me:***@mlflow.example: refused'
     """
-    parts = urlsplit(uri)
-    if parts.password is None:
-        return uri
-    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
+    return covered(QUERY.sub(r"\1***", PASSWORD.sub(r"://\1:***@", uri)))
 
 
 @contextlib.contextmanager

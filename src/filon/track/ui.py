@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 import webbrowser
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import IO
 
 from filon.errors import FilonError, SetupError
 from filon.events import Event, Listen, silence
@@ -100,8 +102,6 @@ def _serve(uri: str, port: int, browser: bool, listen: Listen) -> None:
         "-m",
         "mlflow",
         "server",
-        "--backend-store-uri",
-        uri,
         "--host",
         "127.0.0.1",
         "--port",
@@ -109,33 +109,41 @@ def _serve(uri: str, port: int, browser: bool, listen: Listen) -> None:
         "--workers",
         "1",
     ]
-    environment = {**PATIENCE, **os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # ten processes less, and 2 GB
-    server = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    try:
-        _wait_until_ready(server, address, listen)
-        _show(address, browser, listen)
-        listen(Event(stage="track", text="Ctrl-C ends it"))
-        server.wait()
-    except KeyboardInterrupt:
-        listen(Event(stage="track", text="the page is closed"))
-    finally:
-        server.terminate()
-        server.communicate()
+    # the address by the environment: a command line, and the password in it, is seen by everybody on the machine
+    environment = {**PATIENCE, **os.environ, "MLFLOW_BACKEND_STORE_URI": uri}
+    environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # ten processes less, and 2 GB
+    with tempfile.TemporaryFile() as said:  # not a pipe: nobody reads while the page is open, and a full pipe stops the server
+        server = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=said)
+        try:
+            _wait_until_ready(server, said, address, listen)
+            _show(address, browser, listen)
+            listen(Event(stage="track", text="Ctrl-C ends it"))
+            server.wait()
+        except KeyboardInterrupt:
+            listen(Event(stage="track", text="the page is closed"))
+        finally:
+            server.terminate()
+            server.wait()
 
 
-def _wait_until_ready(server: "subprocess.Popen[str]", address: str, listen: Listen) -> None:
+def _wait_until_ready(server: subprocess.Popen[bytes], said: IO[bytes], address: str, listen: Listen) -> None:
     started = told_at = time.monotonic()
     while not _answers(f"{address}/health"):
         if server.poll() is not None or time.monotonic() - started > START_S:
             server.terminate()
-            _, said = server.communicate()
-            last = [line for line in said.splitlines() if line.strip()][-3:]
-            why = " / ".join(last)[:400] or f"no answer in {START_S:.0f} s"
+            server.wait()
+            why = _last_words(said) or f"no answer in {START_S:.0f} s"
             raise SetupError("track.ui-failed", "MLflow's page did not start", why, "filon ui --port ANOTHER, or look at `mlflow doctor`")
         if time.monotonic() - told_at >= 4:
             told_at = time.monotonic()
             listen(Event(stage="track", text="MLflow is starting"))
         time.sleep(0.3)
+
+
+def _last_words(said: IO[bytes]) -> str:
+    said.seek(max(0, said.seek(0, os.SEEK_END) - 10_000))
+    lines = said.read().decode("utf-8", "replace").splitlines()
+    return masked(" / ".join([line for line in lines if line.strip()][-3:]))[:400]
 
 
 def _answers(address: str) -> bool:

@@ -1,5 +1,7 @@
 """A run is followed by a process of its own, which never keeps the training waiting and gives up in bounded time."""
 
+import fcntl
+import re
 import subprocess
 import sys
 import time
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.unit.track.conftest import RunFolder
 
+from filon.errors import SetupError
 from filon.events import Event, silence
 from filon.track import follow, waiting
 from filon.track.following import LAST_TRIES
@@ -55,11 +58,77 @@ def test_a_server_that_stays_away_is_given_up_in_the_end_and_told(new_run: NewRu
     assert waiting(run.path)
 
 
+def test_a_password_is_in_no_record_of_a_sending_that_fails(new_run: NewRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FILON_TEST_USER", "token-of-ours")
+    monkeypatch.setenv("FILON_TEST_WORD", "pass/wo@rd")  # as nobody escaped it: MLflow then takes "pass" for the port, and quotes it
+    for uri in (
+        "http://me:${FILON_TEST_WORD}@127.0.0.1:9",
+        "http://${FILON_TEST_USER}@127.0.0.1:9",
+        "postgresql://a:${FILON_TEST_WORD}@h/d",
+    ):
+        run = new_run(uri, name=f"run-{abs(hash(uri))}")
+        run.end()
+        heard: list[str] = []
+        assert not follow(run.path, lambda event, heard=heard: heard.append(event.text), lambda _: None)  # type: ignore[misc]
+        said = "\n".join([*heard, (run.path / "track.json").read_text()])
+        assert "error" in said
+        assert not re.search(r"pass|wo@rd|token-of-ours", said), said
+
+
+@pytest.fixture
+def server_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No server, and no seconds to find that out."""
+    from filon.track import following
+
+    def away(*_: object) -> object:
+        raise SetupError("track.server-away", "MLflow does not answer", "", "")
+
+    monkeypatch.setattr(following, "_sender", away)
+
+
+@pytest.mark.usefixtures("server_away")
+def test_failures_during_the_run_use_up_no_try_after_its_end(new_run: NewRun) -> None:
+    run = new_run("http://127.0.0.1:9")
+    run.add_trials(1)
+    lock = (run.path / ".lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == LAST_TRIES + 3:
+            run.end()
+
+    assert not follow(run.path, silence, pause)
+    lock.close()
+    assert len(pauses) == LAST_TRIES + 3 + LAST_TRIES - 1
+    assert read_state(run.path)["tries"] == LAST_TRIES
+
+
+@pytest.mark.usefixtures("server_away")
+def test_a_server_that_is_away_for_days_is_still_asked_every_half_minute(new_run: NewRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    from filon.track import following
+
+    monkeypatch.setattr(following, "write_state", lambda *_, **__: None)  # a thousand flushes to the disk are not the matter
+    run = new_run("http://127.0.0.1:9")
+    run.add_trials(1)
+    lock = (run.path / ".lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 1100:  # two to that power is no float
+            run.end()
+
+    assert not follow(run.path, silence, pause)
+    lock.close()
+    assert max(pauses) == following.LONGEST_PAUSE_S
+
+
 def test_nothing_is_sent_before_there_is_something_to_say(new_run: NewRun) -> None:
     run = new_run("http://127.0.0.1:9")
     lock = (run.path / ".lock").open("w")
-    import fcntl
-
     fcntl.flock(lock, fcntl.LOCK_EX)
     looks: list[str] = []
 
@@ -94,8 +163,6 @@ def test_the_process_follows_a_run_to_its_end_and_goes(new_run: NewRun, tmp_path
 
     run = new_run()
     lock = (run.path / ".lock").open("w")
-    import fcntl
-
     fcntl.flock(lock, fcntl.LOCK_EX)
     process = start(run.path)
     run.add_trials(1, 2)
