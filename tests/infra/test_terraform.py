@@ -132,8 +132,14 @@ def test_the_whole_life_of_an_infrastructure(
     stands = _stands(account)
     cluster = stands["cluster"]
     assert f'cluster_id = "{cluster["Id"]}"' in said
+    made = json.loads(terraform(folder, "output", "-json").stdout)
+    groups = made["security_groups"]["value"]
+    assert f'primary_group = "{groups["primary"]}"\nnodes_group = "{groups["nodes"]}"' in said
+    # what was printed is in the recipe now: it is still ours
+    assert run(words("init", folder, "--set", f"places.emr.subnet={made['subnet']['value']}")) == 0
     _cluster_is_as_asked(account, cluster)
     _bucket_is_kept_well(account)
+    _budget_counts_the_project(account)
     _policies_in_force_are_tight(account)
     # a step of somebody's and a second plan: no change
     step = {"Name": "x", "ActionOnFailure": "CONTINUE", "HadoopJarStep": {"Jar": "command-runner.jar", "Args": ["true"]}}
@@ -173,11 +179,17 @@ def _cluster_is_as_asked(account: Account, cluster: dict[str, Any]) -> None:
     groups = {one["InstanceGroupType"]: one for one in emr.list_instance_groups(ClusterId=cluster["Id"])["InstanceGroups"]}
     assert (groups["MASTER"]["InstanceType"], groups["CORE"]["InstanceType"]) == ("m5.xlarge", "m5.2xlarge")
     assert (groups["CORE"]["RequestedInstanceCount"], groups["TASK"]["RequestedInstanceCount"]) == (2, 1)
+    task = groups["TASK"]
+    assert (task["Market"], task["BidPrice"]) == ("SPOT", "0.384")
     limits = emr.get_managed_scaling_policy(ClusterId=cluster["Id"])["ManagedScalingPolicy"]["ComputeLimits"]
     assert (limits["MinimumCapacityUnits"], limits["MaximumCapacityUnits"]) == (2, 6)
     settings = {one["Classification"]: one["Properties"] for one in cluster["Configurations"]}
     assert settings["spark"]["maximizeResourceAllocation"] == "true"
     assert settings["spark-defaults"]["spark.serializer"].endswith("KryoSerializer")
+    assert settings["yarn-site"] == {
+        "yarn.node-labels.enabled": "true",
+        "yarn.node-labels.am.default-node-label-expression": "CORE",
+    }, "a driver on core nodes only"
     (bootstrap,) = emr.list_bootstrap_actions(ClusterId=cluster["Id"])["BootstrapActions"]
     assert bootstrap["ScriptPath"] == "s3://acme-filon/mineria/infrastructure/bootstrap.sh"
 
@@ -186,6 +198,8 @@ def _bucket_is_kept_well(account: Account) -> None:
     s3 = account.client("s3")
     assert s3.get_bucket_versioning(Bucket="acme-filon")["Status"] == "Enabled"
     assert all(s3.get_public_access_block(Bucket="acme-filon")["PublicAccessBlockConfiguration"].values())
+    (script,) = s3.list_object_versions(Bucket="acme-filon", Prefix="mineria/infrastructure/")["Versions"]
+    assert script["VersionId"] != "null", "what Terraform puts there was put after versions were kept"
     rule = s3.get_bucket_encryption(Bucket="acme-filon")["ServerSideEncryptionConfiguration"]["Rules"][0]
     assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
     policy = json.loads(s3.get_bucket_policy(Bucket="acme-filon")["Policy"])
@@ -193,6 +207,13 @@ def _bucket_is_kept_well(account: Account) -> None:
     rules = {one["ID"]: one for one in s3.get_bucket_lifecycle_configuration(Bucket="acme-filon")["Rules"]}
     assert rules["logs"]["Expiration"]["Days"] == 30
     assert rules["logs"]["Filter"]["Prefix"] == "mineria/logs/"
+
+
+def _budget_counts_the_project(account: Account) -> None:
+    """By the very text that AWS compares: KEY$VALUE of a tag that the cluster carries."""
+    (budget,) = account.client("budgets").describe_budgets(AccountId="123456789012")["Budgets"]
+    assert budget["CostFilters"] == {"TagKeyValue": ["user:filon-project$mineria"]}
+    assert budget["BudgetLimit"] == {"Amount": "100.0", "Unit": "USD"}
 
 
 def _policies_in_force_are_tight(account: Account) -> None:
@@ -206,6 +227,7 @@ def _policies_in_force_are_tight(account: Account) -> None:
     (caller,) = iam.list_policies(Scope="Local")["Policies"]
     document = iam.get_policy_version(PolicyArn=caller["Arn"], VersionId=caller["DefaultVersionId"])["PolicyVersion"]["Document"]
     assert excesses("caller", document) == []
+    assert "user/${aws:username}" in json.dumps(document), "IAM's variable, not Terraform's"
 
 
 def _empty(account: Account) -> None:

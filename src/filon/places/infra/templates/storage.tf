@@ -86,4 +86,6 @@ resource "aws_s3_object" "bootstrap" {
   key         = "${local.scope.prefix}infrastructure/bootstrap.sh"
   source      = "${path.module}/bootstrap.sh"
   source_hash = filemd5("${path.module}/bootstrap.sh")
+  # put before versions are kept it has none to delete by, and its marker would hold the bucket when everything is taken down
+  depends_on = [aws_s3_bucket_versioning.filon]
 }
