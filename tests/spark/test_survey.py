@@ -58,7 +58,8 @@ def model() -> Any:
 
 
 def captured(folder: Path) -> tuple[Source, Source]:
-    """Three hours of captured lines, and a table of labels for most of them (some given twice: the last holds)."""
+    """Three hours of captured lines, each with one that cannot be read, and a table of labels for most of them (some given twice: the last
+    holds)."""
     draw = np.random.default_rng(2)
     files, events, labels = [], [], []
     for hour in range(3):
@@ -71,6 +72,8 @@ def captured(folder: Path) -> tuple[Source, Source]:
             lines.append(json.dumps({"captureData": {"endpointInput": asked}, "eventMetadata": about, "eventVersion": "0"}))
             events += [event] * (1 + number % 2)
             labels += [str(draw.choice(ENCODING.classes)) for _ in range(1 + number % 2)]
+        odd = {"observedContentType": "application/json", "mode": "INPUT", "data": '{"f0": 1, "f1": "\\ud800"}', "encoding": "JSON"}
+        lines.insert(100, json.dumps({"captureData": {"endpointInput": odd}, "eventMetadata": about, "eventVersion": "0"}))
         path = folder / "2026" / "11" / "20" / str(10 + hour) / "a.jsonl"
         path.parent.mkdir(parents=True)
         path.write_text("\n".join(lines) + "\n")

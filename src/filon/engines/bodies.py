@@ -190,13 +190,14 @@ def _one_by_one(lines: Lines, columns: Sequence[Column]) -> Rows:
     every = zip(lines.bodies.to_pylist(), lines.encodings.to_pylist(), lines.kinds.to_pylist(), strict=True)
     for place, (body, encoding, kind) in enumerate(every):
         try:
-            found = records_of(body, encoding, kind, columns)
-        except (ValueError, KeyError, TypeError, RecursionError, pa.ArrowException):
+            given = records_of(body, encoding, kind, columns)
+            found = [{column.name: _plain(row.get(column.name), column) for column in columns} for row in given]
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError, pa.ArrowException):
             lost += 1
             continue
         rows += found
         owners += [place] * len(found)
-    cells = {column.name: pa.array([_plain(row.get(column.name), column) for row in rows], type_of(column)) for column in columns}
+    cells = {column.name: pa.array([row[column.name] for row in rows], type_of(column)) for column in columns}
     return _typed(cells, columns, len(rows)), np.asarray(owners, np.int64), lost
 
 
@@ -246,7 +247,12 @@ def _csv_records(text: str, columns: Sequence[Column]) -> list[Mapping[str, Any]
 
 
 def _plain(value: Any, column: Column) -> Any:
-    """One cell as its column takes it; None where it does not fit."""
+    """One cell as its column takes it; None where it does not fit.
+
+    Raises
+    ------
+    ValueError, OverflowError : a text that is none in UTF-8 (half a surrogate pair), a whole number beyond all that is counted with
+    """
     if column.kind == "number":
         if isinstance(value, (int, float)):
             return float(value)
@@ -258,7 +264,7 @@ def _plain(value: Any, column: Column) -> Any:
         return True if word in TRUE else False if word in FALSE else None
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(label_text(pa.array([value]))[0].as_py()) if isinstance(value, (int, float)) else str(value)
+    return str(label_text(pa.array([value]))[0].as_py()) if isinstance(value, (int, float)) else str(value).encode().decode()
 
 
 def _typed(cells: Mapping[str, pa.Array], columns: Sequence[Column], rows: int) -> pa.RecordBatch:

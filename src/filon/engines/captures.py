@@ -136,6 +136,7 @@ def _parsed_one_by_one(block: bytes) -> tuple[pa.Table, int]:
                 name: asked.get(name) if isinstance(asked.get(name), str) else None for name in ("data", "encoding", "observedContentType")
             }
             ids = {name: about[name] if isinstance(about.get(name), str) else None for name in ("eventId", "inferenceId", "inferenceTime")}
+            "".join(filter(None, (*texts.values(), *ids.values()))).encode()  # half a surrogate pair is no text that a column holds
         except (ValueError, KeyError, TypeError, AttributeError):
             bad += 1
             continue

@@ -10,6 +10,7 @@ import pytest
 
 from filon.engines.base import Column, File
 from filon.engines.captures import EVENT, INFERENCE, MOMENT, blocks, recent, rows_of
+from filon.engines.embedded.records import RecordParser
 
 COLUMNS = (Column(name="age", kind="number"), Column(name="job", kind="category"), Column(name="member", kind="boolean"))
 PLAIN = [{"age": 31.0, "job": "técnico", "member": True}, {"age": None, "job": None, "member": False}]
@@ -75,9 +76,21 @@ def test_a_request_of_one_row_is_named_by_its_event_and_the_callers_id() -> None
 
 def test_what_cannot_be_read_is_counted_and_the_rest_is_read() -> None:
     good = line(*FORMS["csv"])
+    half = good.replace("técnico".encode(), rb"\ud800")  # escaped in the line itself, as json.dumps of a lone surrogate has it
     block = b"no json\n" + good + line("{broken", "JSON", "application/json") + line("1,2", "CSV", "text/csv") + b'{"captureData": {}}\n'
-    rows, bad = rows_of(block, COLUMNS)
-    assert (rows.num_rows, bad) == (2, 4)
+    rows, bad = rows_of(block + half, COLUMNS)
+    assert (rows.num_rows, bad) == (2, 5)
+
+
+@pytest.mark.parametrize("cell", [r'"\ud800"', str(10**30)], ids=["half a surrogate pair", "a number beyond counting"])
+@pytest.mark.parametrize("form", ['{"age": 1, "job": @}', '[{"age": 1, "job": "a"}, {"age": 1, "job": @}]', '{"instances": [{"job": @}]}'])
+def test_a_cell_that_no_column_holds_costs_its_own_request_only(cell: str, form: str) -> None:
+    good = line('{"age": 5, "job": "a"}', "JSON", "application/json", event="good")
+    odd = line(form.replace("@", cell), "JSON", "application/json", event="odd")
+    for parse in (None, RecordParser(COLUMNS)):
+        rows, bad = rows_of(good + odd + good, COLUMNS, parse)
+        assert bad == 1
+        assert rows.select(["age", "job", EVENT]).to_pylist() == [{"age": 5.0, "job": "a", EVENT: "good"}] * 2
 
 
 def test_hidden_columns_are_missing() -> None:
