@@ -23,6 +23,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:+UseSerialGC -XX:TieredStopAtLevel=1")  # a JVM of a test lives too short to be optimised
 
 PRIVATE = ("AWS_", "MLFLOW_TRACKING_", "MLFLOW_REGISTRY_", "MLFLOW_S3_")
 """Variables of the person who runs the tests; none of them may reach a test by accident."""

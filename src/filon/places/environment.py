@@ -142,7 +142,7 @@ def pack(tree: Path, out: Path) -> str:
     """A .tar.gz with sorted names and no dates or owners: equal trees give equal bytes. Its SHA-256."""
     with (
         out.open("wb") as raw,
-        gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=6, mtime=0, filename="") as zipped,
+        gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=3, mtime=0, filename="") as zipped,
         tarfile.open(fileobj=zipped, mode="w|", format=tarfile.GNU_FORMAT) as tar,
     ):
         for file in sorted(one for one in tree.rglob("*") if one.is_file()):
