@@ -101,7 +101,7 @@ def _rows(rows: Sequence[Mapping[Any, Any]]) -> Given:
 def _array(name: str, make: Callable[[], Any]) -> pa.Array:
     try:
         made = make()
-    except (pa.ArrowException, TypeError, ValueError) as exc:
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as exc:
         why = str(exc).split(". ")[0][:200]
         fix = f"make the cells of {name!r} all numbers, all texts or all true/false; None where missing"
         raise DataError("package.column-unreadable", f'the column "{name}" has cells of no single type', why, fix) from exc
