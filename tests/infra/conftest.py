@@ -17,6 +17,8 @@ from filon.places.emr.work import Table
 NAME, BUCKET, DATA, REGION = "mineria", "acme-filon", "acme-raw", "us-east-1"
 
 
+TAGS = [{"Key": "filon-project", "Value": NAME}]
+
 CLIENTS: dict[tuple[str, str], Any] = {}
 """By endpoint and service: to make one costs more than all that is asked of it here."""
 
@@ -42,6 +44,12 @@ class Good:
     def policy(self, role: str, document: dict[str, Any]) -> None:
         """Replace a role's policy."""
         self.client("iam").put_role_policy(RoleName=f"{NAME}-emr-{role}", PolicyName="p", PolicyDocument=json.dumps(document))
+
+    def subnet_of(self, addresses: str, *, tagged: bool = True) -> str:
+        """Another subnet of the network, without a way out."""
+        tags = [{"ResourceType": "subnet", "Tags": TAGS}] if tagged else []
+        made = self.client("ec2").create_subnet(VpcId=self.facts["vpc"], CidrBlock=addresses, TagSpecifications=tags)
+        return str(made["Subnet"]["SubnetId"])
 
     def start_cluster(self, **changed: Any) -> str:
         """A standing cluster, and the recipe that names it."""
@@ -102,6 +110,7 @@ def good(aws: Account) -> Good:  # noqa: F811 - the fixture
             "BudgetType": "COST",
             "TimeUnit": "MONTHLY",
             "BudgetLimit": {"Amount": "100", "Unit": "USD"},
+            "CostFilters": {"TagKeyValue": [f"user:filon-project${NAME}"]},
         },
         NotificationsWithSubscribers=[
             {
@@ -116,12 +125,14 @@ def good(aws: Account) -> Good:  # noqa: F811 - the fixture
         service_role=f"{NAME}-emr-service",
         instance_profile=f"{NAME}-emr-nodes",
         subnet=subnet,
+        primary_group=groups[0],
+        nodes_group=groups[1],
     )
     table = Table(rows=5_000_000, features=20, size_bytes=10**9, name="part-0.parquet")
     job = Job(
         name=NAME, settings=settings, sources=(f"s3://{DATA}/bands/*.parquet",), table=table, expected=(1.5, 0.5), priced="prices of today"
     )
-    return Good(account=aws, job=job, subnet=subnet, groups=groups, facts={"vpc": vpc, "policies": policies})
+    return Good(account=aws, job=job, subnet=subnet, groups=groups, facts={"vpc": vpc, "policies": policies, "scope": scope})
 
 
 def _network(ec2: Any) -> tuple[str, str, tuple[str, str]]:
@@ -135,4 +146,5 @@ def _network(ec2: Any) -> tuple[str, str, tuple[str, str]]:
     primary, nodes = (
         ec2.create_security_group(GroupName=f"{NAME}-{name}", Description=name, VpcId=vpc)["GroupId"] for name in ("primary", "nodes")
     )
+    ec2.create_tags(Resources=[vpc, subnet, primary, nodes], Tags=TAGS)
     return vpc, subnet, (primary, nodes)

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.infra.conftest import BUCKET, DATA, NAME, Good
+from tests.infra.conftest import BUCKET, DATA, NAME, TAGS, Good
 
 from filon.places.emr.checklist import blockers, run
 from filon.places.emr.client import Client
 from filon.places.emr.lines import Line
+from filon.places.emr.policies import service
 from filon.places.emr.work import Table
 
 pytestmark = pytest.mark.server
@@ -107,14 +108,67 @@ def _x86_on_graviton(good: Good) -> None:
     _archive({"lane": "emr-7.13.0", "machine": "x86_64"})(good)
 
 
-def _account_default_subnet(good: Good) -> None:
-    good.settings(subnet="")
+EMRS_TAG = {"for-use-with-amazon-emr-managed-policies": "true"}
+
+
+def _role_of_amazons(good: Good, *, tagged: bool = True) -> None:
+    """EMR_DefaultRole_V2 in the account's default network: its policy grants by a tag of Amazon's, and knows nothing of ours."""
+    ec2, iam = good.client("ec2"), good.client("iam")
+    there = [one["SubnetId"] for one in ec2.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])["Subnets"]]
+    if tagged:
+        ec2.create_tags(Resources=there, Tags=[{"Key": key, "Value": value} for key, value in EMRS_TAG.items()])
+    by = {way: {"StringEquals": {f"aws:{way}Tag/{key}": value for key, value in EMRS_TAG.items()}} for way in ("Resource", "Request")}
+    arn = "arn:aws:ec2:*:*:"
+    statements = [
+        {"Action": ["ec2:RunInstances"], "Resource": [f"{arn}subnet/*", f"{arn}security-group/*"], "Condition": by["Resource"]},
+        {"Action": ["ec2:RunInstances"], "Resource": [f"{arn}instance/*"], "Condition": by["Request"]},
+        {"Action": ["ec2:TerminateInstances"], "Resource": "*", "Condition": by["Resource"]},
+        {"Action": ["ec2:CreateSecurityGroup"], "Resource": f"{arn}security-group/*", "Condition": by["Request"]},
+        {"Action": ["iam:PassRole"], "Resource": "*", "Condition": {"StringLike": {"iam:PassedToService": "ec2.amazonaws.com*"}}},
+    ]
+    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **one} for one in statements]}
+    iam.create_role(RoleName="EMR_DefaultRole_V2", AssumeRolePolicyDocument=json.dumps(good.facts["policies"]["service_trust"]))
+    iam.put_role_policy(RoleName="EMR_DefaultRole_V2", PolicyName="p", PolicyDocument=json.dumps(document))
+    good.settings(service_role="EMR_DefaultRole_V2", subnet="", primary_group="", nodes_group="", tags=EMRS_TAG)
+
+
+def _untagged_amazons(good: Good) -> None:
+    _role_of_amazons(good)
+    good.settings(tags={})
+
+
+def _untagged_default(good: Good) -> None:
+    _role_of_amazons(good, tagged=False)
+
+
+def _subnet_of_anothers(good: Good) -> None:
+    good.settings(subnet=good.subnet_of("10.71.6.0/24", tagged=False))
+
+
+def _subnet_that_the_policy_names(good: Good) -> None:
+    _subnet_of_anothers(good)
+    ec2, route = good.client("ec2"), {"DestinationCidrBlock": "0.0.0.0/0"}
+    tables = ec2.describe_route_tables(Filters=[{"Name": "association.subnet-id", "Values": [good.subnet]}])["RouteTables"]
+    assert any(one["DestinationCidrBlock"] == route["DestinationCidrBlock"] for one in tables[0]["Routes"])
+    ec2.associate_route_table(RouteTableId=tables[0]["RouteTableId"], SubnetId=good.job.settings.subnet)
+    good.policy("service", service(good.facts["scope"], good.job.settings.subnet))
 
 
 def _closed_but_endpoint(good: Good) -> None:
     ec2, vpc = good.client("ec2"), good.facts["vpc"]
     ec2.create_vpc_endpoint(VpcId=vpc, ServiceName="com.amazonaws.us-east-1.s3", VpcEndpointType="Gateway")
-    good.settings(subnet=ec2.create_subnet(VpcId=vpc, CidrBlock="10.71.9.0/24")["Subnet"]["SubnetId"])
+    good.settings(subnet=good.subnet_of("10.71.9.0/24"))
+
+
+def _budget_by(**filters: Any) -> Callable[[Good], None]:
+    """The project's budget with other filters, and its alerts as before."""
+
+    def put(good: Good) -> None:
+        client, words = good.client("budgets"), {"AccountId": "123456789012", "BudgetName": f"{NAME}-emr"}
+        budget = client.describe_budget(**words)["Budget"]
+        client.update_budget(AccountId=words["AccountId"], NewBudget={**budget, "CostFilters": {}, **filters})
+
+    return put
 
 
 GOOD: dict[str, Callable[[Good], None]] = {
@@ -125,7 +179,10 @@ GOOD: dict[str, Callable[[Good], None]] = {
     "task nodes on spot": _spot,
     "a cap above the price": _cheap_cap,
     "several sources": _several_sources,
-    "the account's default subnet": _account_default_subnet,
+    "Amazon's own role, by Amazon's own tag": _role_of_amazons,
+    "a subnet of the team's own that the policy names": _subnet_that_the_policy_names,
+    "a budget of the whole account": _budget_by(),
+    "a budget by an expression": _budget_by(FilterExpression={"Tags": {"Key": "filon-project", "Values": [NAME]}}),
     "a closed subnet with S3's endpoint": _closed_but_endpoint,
 }
 
@@ -231,12 +288,15 @@ def _busy(good: Good) -> None:
 
 
 def _full_subnet(good: Good) -> None:
-    small = good.client("ec2").create_subnet(VpcId=good.facts["vpc"], CidrBlock="10.71.8.0/28")["Subnet"]["SubnetId"]
-    good.settings(subnet=small, core_count=20)
+    good.settings(subnet=good.subnet_of("10.71.8.0/28"), core_count=20)
 
 
 def _closed_subnet(good: Good) -> None:
-    good.settings(subnet=good.client("ec2").create_subnet(VpcId=good.facts["vpc"], CidrBlock="10.71.7.0/24")["Subnet"]["SubnetId"])
+    good.settings(subnet=good.subnet_of("10.71.7.0/24"))
+
+
+def _untagged_groups(good: Good) -> None:
+    good.client("ec2").delete_tags(Resources=list(good.groups), Tags=TAGS)
 
 
 def _open_group(good: Good) -> None:
@@ -369,6 +429,12 @@ FAULTS: dict[str, tuple[Callable[[Good], Any], str]] = {
     "the subnet has no way to S3": (_closed_subnet, "checklist.subnet-closed"),
     "the primary node is open to the internet": (_open_group, "checklist.group-open"),
     "nodes may not go out": (_shut_group, "checklist.group-shut"),
+    "our role in the account's default network": (_settings(subnet="", primary_group="", nodes_group=""), "checklist.launch"),
+    "our role in a subnet without our tag": (_subnet_of_anothers, "checklist.launch"),
+    "our role and the groups that EMR keeps": (_settings(primary_group="", nodes_group=""), "checklist.launch"),
+    "our role and groups without our tag": (_untagged_groups, "checklist.launch"),
+    "Amazon's role in a network without its tag": (_untagged_default, "checklist.launch"),
+    "Amazon's role and a cluster without its tag": (_untagged_amazons, "checklist.policy"),
     "too few cores on demand": (_quota("L-1216C47A", 8), "checklist.quota"),
     "too few cores on the spot market": (_quota("L-34B43A08", 8, task_count=4), "checklist.quota"),
     "hardly enough cores": (_quota("L-1216C47A", 21), "checklist.quota-tight"),
@@ -385,6 +451,14 @@ FAULTS: dict[str, tuple[Callable[[Good], Any], str]] = {
     "no role for EMR Serverless": (_settings(serverless=True), "checklist.role-missing"),
     "no budget": (_no_budget, "checklist.no-budget"),
     "a budget without alerts": (_silent_budget, "checklist.budget-silent"),
+    "a budget that counts nothing of ours": (
+        _budget_by(CostFilters={"TagKeyValue": ["user:filon-project${var.name}"]}),
+        "checklist.budget-blind",
+    ),
+    "a budget of another project": (
+        _budget_by(FilterExpression={"Tags": {"Key": "filon-project", "Values": ["forests"]}}),
+        "checklist.budget-blind",
+    ),
     "the environment is not there": (_settings(archive="/nowhere/environment.tar.gz"), "checklist.environment"),
     "the environment is no archive": (_archive(None), "checklist.environment"),
     "the environment is of another lane": (_archive({"lane": "emr-spark-8.0.0"}), "checklist.environment-lane"),
@@ -436,7 +510,7 @@ def test_the_command_says_each_line_and_exits_by_the_blockers(good: Good, tmp_pa
     (tmp_path / "filon.toml").write_text(
         f'name = "{NAME}"\n[data]\nsource = "s3://{DATA}/bands/*.parquet"\nlabel = "mine"\n[places.emr]\nregion = "{emr.region}"\n'
         f'bucket = "{emr.bucket}"\nservice_role = "{emr.service_role}"\ninstance_profile = "{emr.instance_profile}"\n'
-        f'subnet = "{emr.subnet}"\n',
+        f'subnet = "{emr.subnet}"\nprimary_group = "{emr.primary_group}"\nnodes_group = "{emr.nodes_group}"\n',
         encoding="utf-8",
     )
     assert filon(["check", str(tmp_path / "filon.toml"), "--on", "emr", "--json"]) == 0

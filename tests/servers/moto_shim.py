@@ -6,6 +6,7 @@ What is kept lives on moto's own backends, so that POST /moto-api/reset forgets 
 
 import json
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from types import SimpleNamespace
 from typing import Any
 
@@ -229,9 +230,11 @@ def _keeping_target_tags(register: Callable[[Any], Any]) -> Callable[[Any], Any]
 
 
 def simulate_principal_policy(self: Any) -> Any:
-    """Whether a role's or user's own policies allow actions on resources: evaluated for good (but for conditions)."""
+    """Whether a role's or user's own policies allow actions on resources: evaluated for good, with the context that the request gives."""
     arn = self._get_param("PolicySourceArn")
-    policies = _policies_of(self.backend, arn)
+    entries = plain(self._get_param("ContextEntries") or [])
+    context = {one["ContextKeyName"]: [str(value) for value in one["ContextKeyValues"]] for one in entries}
+    policies = [_under(policy, context) for policy in _policies_of(self.backend, arn)]
     results = []
     for action in self._get_param("ActionNames") or []:
         for resource in self._get_param("ResourceArns") or ["*"]:
@@ -240,6 +243,29 @@ def simulate_principal_policy(self: Any) -> Any:
             decision = "explicitDeny" if denied else "allowed" if allowed else "implicitDeny"
             results.append({"EvalActionName": action, "EvalResourceName": resource, "EvalDecision": decision})
     return ActionResult({"IsTruncated": False, "EvaluationResults": results})
+
+
+def _under(policy: IAMPolicy, context: dict[str, list[str]]) -> IAMPolicy:
+    """The statements whose conditions hold: moto would take an allowance whose condition does not hold for a denial."""
+    document = json.loads(json.dumps(policy._policy_json))
+    statements = document["Statement"] if isinstance(document["Statement"], list) else [document["Statement"]]
+    held = [
+        {key: value for key, value in one.items() if key != "Condition"}
+        for one in statements
+        if all(_holds(kind, wanted, context) for kind, wanted in one.get("Condition", {}).items())
+    ]
+    return IAMPolicy(json.dumps({**document, "Statement": held}))
+
+
+def _holds(kind: str, wanted: dict[str, Any], context: dict[str, list[str]]) -> bool:
+    """One condition of a policy: texts that are equal, or alike; of any other kind it holds."""
+    if kind not in ("StringEquals", "StringLike"):
+        return True
+    for key, values in wanted.items():
+        patterns = values if isinstance(values, list) else [values]
+        if not any(fnmatchcase(told, one) if kind == "StringLike" else told == one for told in context.get(key, []) for one in patterns):
+            return False
+    return True
 
 
 def _policies_of(backend: Any, arn: str) -> list[IAMPolicy]:

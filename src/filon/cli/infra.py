@@ -158,8 +158,12 @@ def _tell_outputs(terminal: Terminal, outputs: dict[str, object]) -> None:
     for name, value in outputs.items():
         terminal.say(f"  {name:<18} {value}")
     names = {"emr_cluster_id": "cluster_id", "log_uri": "log_uri", "subnet": "subnet"}
-    names |= {"service_role": "service_role", "instance_profile": "instance_profile"}
+    names |= {one: one for one in ("service_role", "instance_profile", "execution_role")}
     terminal.say("\nfor the recipe:\n[places.emr]", bold=True)
-    for output, key in names.items():
-        if outputs.get(output):
-            terminal.say(f'{key} = "{outputs[output]}"')
+    groups = outputs.get("security_groups")
+    given = {key: outputs.get(output) for output, key in names.items()}
+    if isinstance(groups, dict):
+        given |= {"primary_group": groups.get("primary"), "nodes_group": groups.get("nodes")}
+    for key, value in given.items():
+        if value:
+            terminal.say(f'{key} = "{value}"')

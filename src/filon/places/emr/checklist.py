@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from filon.errors import FilonError, PlaceError
+from filon.errors import FilonError, PlaceError, some
 from filon.events import Event, Listen, silence
 from filon.places.emr.client import Aws, pages
 from filon.places.emr.cost import told_dollars, told_hours
+from filon.places.emr.launch import launch
 from filon.places.emr.lines import Check, Job, Line, Look, block, failed, ok, refused_look, warn
 from filon.places.emr.machines import capacity, cluster, idle, logs, network
 from filon.places.emr.policies import PROJECT_TAG
@@ -79,10 +80,13 @@ def budget(look: Look) -> list[Line]:
     fix = "filon infra up makes one with alerts (places.emr.infra.budget_dollars, budget_emails)"
     try:
         every = pages(look.aws, "budgets", "describe_budgets", "Budgets", ("NextToken", "NextToken"), AccountId=look.account)
-        ours = [
-            one for one in every if one["BudgetName"] == f"{look.job.name}-emr" or look.job.name in json.dumps(one.get("CostFilters", {}))
-        ]
-        ours = ours or [one for one in every if not one.get("CostFilters")]
+        carried = {f"{key}${value}" for key, value in {**look.settings.tags, PROJECT_TAG: look.job.name}.items()}
+        ours = [one for one in every if _counted(one) & carried] or [one for one in every if _counts_all(one)]
+        blind = [one for one in every if one["BudgetName"] == f"{look.job.name}-emr"]
+        if blind and not ours:
+            what = f"the budget {look.job.name}-emr counts by {some(sorted(_counted(blind[0]))) or 'no tag'}, which nothing of ours carries"
+            again = f"filon infra init, then filon infra up: its filter is the tag {PROJECT_TAG}={look.job.name}"
+            return [warn("budget", "checklist.budget-blind", what, again)]
         if not ours:
             return [warn("budget", "checklist.no-budget", f"no budget watches this project or the account {look.account}", fix)]
         name = str(ours[0]["BudgetName"])
@@ -97,6 +101,25 @@ def budget(look: Look) -> list[Line]:
     if limit and spent >= limit:
         return [warn("budget", "checklist.budget-spent", f"{told_dollars(spent)} of {told_dollars(limit)} are spent this month", fix)]
     return [ok("budget", f"{name}: {told_dollars(spent)} of {told_dollars(limit)} this month, {len(alerts)} alerts")]
+
+
+def _counted(budget: Mapping[str, Any]) -> set[str]:
+    """Tags by which a budget counts, each as KEY$VALUE: of its filters (the older form) and of its expression (the newer)."""
+    filters = {str(one).removeprefix("user:") for one in budget.get("CostFilters", {}).get("TagKeyValue", [])}
+    return filters | set(_of_expression(budget.get("FilterExpression", {})))
+
+
+def _of_expression(expression: Mapping[str, Any]) -> Iterator[str]:
+    """KEY$VALUE of every tag that an expression asks for; what it asks not to be is left out."""
+    tags = expression.get("Tags", {})
+    yield from (f"{str(tags.get('Key', '')).removeprefix('user:')}${value}" for value in tags.get("Values", []))
+    for one in (*expression.get("And", []), *expression.get("Or", [])):
+        yield from _of_expression(one)
+
+
+def _counts_all(budget: Mapping[str, Any]) -> bool:
+    """Whether a budget is one of the whole account."""
+    return not budget.get("CostFilters") and not budget.get("FilterExpression")
 
 
 def price(look: Look) -> list[Line]:
@@ -128,7 +151,7 @@ def tags(look: Look) -> list[Line]:
 
 
 CHECKS: tuple[Check, ...] = (
-    *(credentials, region, bucket, cluster, roles, policies, capacity, network, quota),
+    *(credentials, region, bucket, cluster, roles, policies, capacity, network, launch, quota),
     *(idle, logs, tags, budget, environment, data, price),
 )
 """In the order in which one would look."""

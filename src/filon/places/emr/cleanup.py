@@ -50,7 +50,7 @@ def find_doomed(
                 found.setdefault((one.kind, one.resource), one)
     from filon.places.emr.serverless import leftovers
 
-    for one in (*_by_tag(aws, job, others), *_unless_refused(lambda: leftovers.by_tag(aws, job, others))):
+    for one in (*_unless_refused(lambda: _by_tag(aws, job, others)), *_unless_refused(lambda: leftovers.by_tag(aws, job, others))):
         found.setdefault((one.kind, one.resource), one)
     if bucket is not None and (job or others):
         for one in _by_prefix(bucket, job):
@@ -116,11 +116,22 @@ def _by_tag(aws: Aws, job: str, others: bool) -> list[Doomed]:
     for one in pages(aws, "emr", "list_clusters", "Clusters", ClusterStates=list(ALIVE)):
         if not one["Name"].startswith("filon-") or (job and one["Name"] != step_name(job)):
             continue
-        tags = {tag["Key"]: tag["Value"] for tag in aws.call("emr", "describe_cluster", ClusterId=one["Id"])["Cluster"].get("Tags", [])}
+        tags = _tags(aws, one["Id"])
         meant = tags.get(TAG) == job if job else others or tags.get(BY) == maker()
         if tags.get(MADE_BY["Key"]) == MADE_BY["Value"] and tags.get(TAG, "") and meant:
             found.append(_cluster(one["Id"], None))
     return found
+
+
+def _tags(aws: Aws, cluster: str) -> dict[str, str]:
+    """Tags of a cluster; none where we may not look: the policies that we write show nobody another project's."""
+    try:
+        described = aws.call("emr", "describe_cluster", ClusterId=cluster)["Cluster"]
+    except PlaceError as exc:
+        if exc.code == "places.access-denied":
+            return {}
+        raise
+    return {tag["Key"]: tag["Value"] for tag in described.get("Tags", [])}
 
 
 def _by_prefix(bucket: Bucket, job: str) -> list[Doomed]:

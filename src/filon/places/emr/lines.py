@@ -86,20 +86,26 @@ class Look:
             project=self.job.name,
         )
 
-    def may(self, principal: str, wanted: Mapping[str, Iterable[str]], passed_to: str = "") -> list[str]:
+    def may(
+        self, principal: str, wanted: Mapping[str, Iterable[str]], passed_to: str = "", held: Mapping[str, str] | None = None
+    ) -> list[str]:
         """Actions that a role or user may not do on resources, by IAM's own simulation; empty when it may do all.
+
+        Parameters
+        ----------
+        held : tags of the resources; None for those that we would make, which carry ours and the recipe's
 
         Raises
         ------
         PlaceError : the simulation itself was refused
         """
-        context = [
-            {"ContextKeyName": f"{key}/{PROJECT_TAG}", "ContextKeyValues": [self.job.name], "ContextKeyType": "string"}
-            for key in ("aws:ResourceTag", "aws:RequestTag", "elasticmapreduce:ResourceTag", "elasticmapreduce:RequestTag")
-        ]
-        context += [{"ContextKeyName": "iam:PassedToService", "ContextKeyValues": [passed_to], "ContextKeyType": "string"}] * bool(
-            passed_to
-        )
+        given = {**self.settings.tags, PROJECT_TAG: self.job.name}
+        held = given if held is None else held
+        told = {f"{key}/{tag}": value for key in ("aws:RequestTag", "elasticmapreduce:RequestTag") for tag, value in given.items()}
+        told |= {f"{key}/{tag}": value for key in ("aws:ResourceTag", "elasticmapreduce:ResourceTag") for tag, value in held.items()}
+        if passed_to:
+            told["iam:PassedToService"] = passed_to
+        context = [{"ContextKeyName": key, "ContextKeyValues": [value], "ContextKeyType": "string"} for key, value in told.items()]
         refused = []
         for resource, actions in wanted.items():
             answer = self.aws.call(

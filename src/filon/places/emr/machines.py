@@ -192,6 +192,7 @@ def _s3_endpoint(look: Look, vpc: str) -> bool:
 def _groups(look: Look) -> list[Line]:
     attributes = look.cluster.get("Ec2InstanceAttributes", {})
     ids = [attributes.get(key) for key in ("EmrManagedMasterSecurityGroup", "EmrManagedSlaveSecurityGroup")]
+    ids += [] if look.settings.cluster_id else [look.settings.primary_group, look.settings.nodes_group]
     ids = [one for one in (*ids, *attributes.get("AdditionalMasterSecurityGroups", [])) if one]
     if not ids:
         return []

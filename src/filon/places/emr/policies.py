@@ -18,6 +18,7 @@ class Scope:
     """What a project's policies are about; each may be a text or a placeholder such as `${bucket}`.
 
     prefix : folder in the bucket with a slash at its end, or empty
+    variable : how IAM's own `${...}` is begun; whoever fills in our placeholders must leave it alone
     """
 
     partition: str
@@ -26,6 +27,7 @@ class Scope:
     bucket: str
     prefix: str
     project: str
+    variable: str = "${"
 
     def arn(self, service: str, what: str, *, region: str = "", account: str = "") -> str:
         """An ARN of this scope."""
@@ -46,23 +48,34 @@ class Scope:
         """A role of the project."""
         return self.arn("iam", f"role/{self.project}-emr-{name}", account=self.account)
 
+    def oneself(self) -> str:
+        """The user who asks, whoever that is."""
+        return self.arn("iam", f"user/{self.variable}aws:username}}", account=self.account)
+
 
 TERRAFORM = Scope(
-    partition="${partition}", region="${region}", account="${account}", bucket="${bucket}", prefix="${prefix}", project="${project}"
+    partition="${partition}",
+    region="${region}",
+    account="${account}",
+    bucket="${bucket}",
+    prefix="${prefix}",
+    project="${project}",
+    variable="$${",
 )
 """The scope that Terraform fills in."""
 
 
-def documents(scope: Scope, data: Sequence[str] = (), *, serverless: bool = False) -> dict[str, dict[str, Any]]:
+def documents(scope: Scope, data: Sequence[str] = (), *, serverless: bool = False, subnet: str = "") -> dict[str, dict[str, Any]]:
     """Every policy of a project by its name.
 
     Parameters
     ----------
     data : s3:// addresses that jobs read and that are not under the project's own prefix
     serverless : whoever trains does so on EMR Serverless
+    subnet : one that exists and is not the project's own, so that it may not carry its tag
     """
     return {
-        "service": service(scope),
+        "service": service(scope, subnet),
         "service_trust": _trust("elasticmapreduce.amazonaws.com", scope, "elasticmapreduce", "*"),
         "nodes": nodes(scope, data),
         "nodes_trust": _trust("ec2.amazonaws.com", None),
@@ -74,7 +87,7 @@ def documents(scope: Scope, data: Sequence[str] = (), *, serverless: bool = Fals
     }
 
 
-def service(scope: Scope) -> dict[str, Any]:
+def service(scope: Scope, subnet: str = "") -> dict[str, Any]:
     """What EMR may do in our name: AWS's AmazonEMRServicePolicy_v2 (v6) for this account, region and tag, without what we never use.
 
     Left out: placement groups, custom automatic scaling (managed scaling needs none of it) and the service's VPC endpoint.
@@ -83,8 +96,10 @@ def service(scope: Scope) -> dict[str, Any]:
     launch = ["ec2:RunInstances", "ec2:CreateFleet"]
     template = ["ec2:CreateLaunchTemplate", "ec2:CreateLaunchTemplateVersion"]
     made = ["RunInstances", "CreateFleet", "CreateLaunchTemplate", "CreateNetworkInterface"]
+    named = scope.ec2(f"subnet/{subnet}") if subnet else []
     return _policy(
         _allow("LaunchInOurNetwork", [*launch, *template, "ec2:CreateNetworkInterface"], scope.ec2("subnet", "security-group"), ours),
+        *([_allow("LaunchInTheSubnetNamed", [*launch, *template, "ec2:CreateNetworkInterface"], named)] if named else []),
         _allow("LaunchByOurTemplate", [*launch, "ec2:CreateLaunchTemplateVersion"], scope.ec2("launch-template"), ours),
         _allow("MakeTaggedTemplates", ["ec2:CreateLaunchTemplate"], scope.ec2("launch-template"), asked),
         _allow("MakeTaggedInstances", launch, scope.ec2("instance", "volume"), asked),
@@ -169,8 +184,8 @@ CLUSTER_WORK = tuple(
     f"elasticmapreduce:{name}"
     for name in (
         *("AddInstanceGroups", "AddJobFlowSteps", "AddTags", "CancelSteps", "ModifyCluster", "ModifyInstanceGroups"),
-        *("PutAutoTerminationPolicy", "PutManagedScalingPolicy", "RemoveManagedScalingPolicy", "TerminateJobFlows"),
-        "CreatePersistentAppUI",
+        *("PutAutoTerminationPolicy", "PutManagedScalingPolicy", "RemoveManagedScalingPolicy", "SetTerminationProtection"),
+        *("TerminateJobFlows", "CreatePersistentAppUI"),
     )
 )
 
@@ -187,8 +202,10 @@ def caller(scope: Scope, data: Sequence[str] = (), *, serverless: bool = False) 
     return _policy(
         *(_serverless_work(scope) if serverless else _cluster_work(scope)),
         _allow("LookAtRoles", ["iam:GetRole", "iam:SimulatePrincipalPolicy"], roles),
+        _allow("LookAtOneself", ["iam:SimulatePrincipalPolicy"], [scope.oneself()]),
         _allow("LookAtProfile", ["iam:GetInstanceProfile"], [profile]),
         _allow("FindObjects", ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"], [scope.arn("s3", scope.bucket)]),
+        _allow("LookAtTheBucket", ["s3:GetBucketVersioning", "s3:GetBucketPublicAccessBlock"], [scope.arn("s3", scope.bucket)]),
         _allow("ReadAndWrite", [*OBJECT_WRITES, "s3:GetObject"], [scope.objects()]),
         *_reads(scope, data),
         _allow(

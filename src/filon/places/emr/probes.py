@@ -108,23 +108,31 @@ def _probe(look: Look) -> list[Line]:
 
 def _kept_well(look: Look) -> list[Line]:
     """What production wants of a bucket; none of it stops a job."""
-    missing = []
-    if not _asked(look, "get_public_access_block", "PublicAccessBlockConfiguration", lambda said: all(said.values())):
-        missing.append("public access is not blocked")
-    if not _asked(look, "get_bucket_versioning", "Status", lambda said: said == "Enabled"):
-        missing.append("no versions are kept")
+    try:
+        missing = [] if _is_private(look) else ["public access is not blocked"]
+        missing += [] if _keeps_versions(look) else ["no versions are kept"]
+    except PlaceError as exc:
+        if exc.code == "places.access-denied":
+            return [refused_look("bucket settings", exc)]
+        return [failed("bucket settings", exc, "warning")]
     if missing:
         fix = "filon infra init writes a bucket that has both; or aws s3api put-public-access-block and put-bucket-versioning"
         return [warn("bucket settings", "checklist.bucket-settings", f"{look.bucket}: {' and '.join(missing)}", fix)]
     return [ok("bucket settings", "public access is blocked, versions are kept")]
 
 
-def _asked(look: Look, operation: str, field: str, good: Any) -> bool:
+def _is_private(look: Look) -> bool:
     try:
-        said = look.aws.call("s3", operation, Bucket=look.bucket).get(field)
+        said = look.aws.call("s3", "get_public_access_block", Bucket=look.bucket)["PublicAccessBlockConfiguration"]
     except PlaceError as exc:
-        return exc.code == "places.access-denied"  # not ours to see: no reason to worry anybody
-    return bool(said) and bool(good(said))
+        if "NoSuchPublicAccessBlock" in exc.why:
+            return False
+        raise
+    return all(said.values())
+
+
+def _keeps_versions(look: Look) -> bool:
+    return bool(look.aws.call("s3", "get_bucket_versioning", Bucket=look.bucket).get("Status") == "Enabled")
 
 
 def roles(look: Look) -> list[Line]:

@@ -127,7 +127,8 @@ RULES: tuple[Rule, ...] = (
             r"Status Code: 403",
         ),
         "{role} may not {action}{resource}",
-        "allow {action} there in the policy of the role (infrastructure/iam.tf, then filon infra up)",
+        "allow {action} there in the policy of the role: name what jobs read in places.emr.infra.read, or change"
+        " infrastructure/policies/nodes.json; then filon infra init and up",
         role="the role of the nodes",
         action="what the job asks of S3",
         resource="",

@@ -29,6 +29,8 @@ class EmrSettings(Settings):
     task_count: int = Field(0, ge=0, description="task nodes")
     task_spot: bool = Field(True, description="task nodes on the spot market")
     subnet: str = Field("", description='subnet of the cluster that is made ("subnet-..."); empty: the account\'s default')
+    primary_group: str = Field("", description='security group of the primary node ("sg-..."); empty: one that EMR keeps in the network')
+    nodes_group: str = Field("", description="security group of the core and task nodes; given with primary_group, or not at all")
     service_role: str = Field("EMR_DefaultRole", description="role of the EMR service")
     instance_profile: str = Field("EMR_EC2_DefaultRole", description="instance profile of the nodes: what the job may do")
     log_uri: str = Field("", description="where EMR writes logs; empty: logs/ under the bucket")
@@ -60,4 +62,6 @@ class EmrSettings(Settings):
     def _is_one_of_both(self) -> "EmrSettings":
         if self.serverless and self.cluster_id:
             raise ValueError("serverless = true and cluster_id exclude each other: a job runs on one of them")
+        if bool(self.primary_group) != bool(self.nodes_group):
+            raise ValueError("primary_group and nodes_group go together: EMR takes both or neither")
         return self

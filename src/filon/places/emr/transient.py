@@ -16,7 +16,15 @@ MADE_BY = {"Key": "filon:made-by", "Value": "filon"}
 
 CONFIGURATIONS: tuple[dict[str, Any], ...] = (
     {"Classification": "spark", "Properties": {"maximizeResourceAllocation": "false"}},  # executors are sized by our own arguments
-    {"Classification": "yarn-site", "Properties": {"yarn.log-aggregation-enable": "true"}},
+    {
+        "Classification": "yarn-site",
+        "Properties": {
+            "yarn.log-aggregation-enable": "true",
+            # the driver on core nodes only, which nobody takes back: from EMR 6 on YARN would place it on a spot node too
+            "yarn.node-labels.enabled": "true",
+            "yarn.node-labels.am.default-node-label-expression": "CORE",
+        },
+    },
 )
 
 PYTHON_SCRIPT = """#!/bin/bash
@@ -59,6 +67,9 @@ def run_job_flow(
         request["Instances"]["Ec2KeyName"] = settings.key_pair
     if settings.subnet:
         request["Instances"]["Ec2SubnetId"] = settings.subnet
+    if settings.primary_group:
+        request["Instances"]["EmrManagedMasterSecurityGroup"] = settings.primary_group
+        request["Instances"]["EmrManagedSlaveSecurityGroup"] = settings.nodes_group
     return request
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 from filon.errors import RecipeError, some
 from filon.files import write_atomic
 from filon.places.emr.policies import TERRAFORM, documents
+from filon.places.emr.prices import by_table
 from filon.places.emr.settings import EmrSettings
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -56,6 +58,8 @@ def write_infrastructure(
     ------
     RecipeError : `infra.bucket-unnamed`, `infra.name-unfit`, `infra.not-ours`
     """
+    if settings.subnet and settings.subnet == _made_subnet(folder):
+        settings = settings.model_copy(update={"subnet": ""})  # pasted from what `up` printed: as one that exists it would be taken down
     wanted = contents(name, settings, sources=sources, strategy=strategy)
     before = _mark(folder)
     if before is None and any(folder.glob("*.tf")):
@@ -91,7 +95,7 @@ def contents(name: str, settings: EmrSettings, *, sources: tuple[str, ...] = (),
     values = variables(name, settings, strategy=strategy)
     data = tuple(one for one in (*sources, *settings.infra.read) if not _is_under(one, settings.bucket))
     remote = [one for one in data if one.startswith(("s3://", "s3a://"))]
-    for policy, document in documents(TERRAFORM, remote, serverless=settings.serverless).items():
+    for policy, document in documents(TERRAFORM, remote, serverless=settings.serverless, subnet=settings.subnet).items():
         files[f"policies/{policy}.json"] = json.dumps(document, indent=2) + "\n"
     head = f"# The recipe {name}, as `filon infra init` read it. Change the recipe and run it again, or change this file and keep it.\n"
     files["terraform.tfvars"] = head + "".join(f"{key} = {_hcl(value)}\n" for key, value in values.items())
@@ -104,7 +108,7 @@ def variables(name: str, settings: EmrSettings, *, strategy: str = "auto") -> di
 
     Raises
     ------
-    RecipeError : `infra.bucket-unnamed`, `infra.name-unfit`
+    RecipeError : `infra.bucket-unnamed`, `infra.name-unfit`, `infra.no-bid`
     """
     infra = settings.infra
     bucket, _, prefix = settings.bucket.removeprefix("s3://").partition("/")
@@ -122,7 +126,6 @@ def variables(name: str, settings: EmrSettings, *, strategy: str = "auto") -> di
             f'"{name}" has {len(name)} letters, IAM takes {MOST_NAME} beside our own',
             f'name = "{name[:MOST_NAME]}"',
         )
-    most = max(infra.task_max, settings.task_count)
     return {
         "name": name,
         "region": region_of(settings),
@@ -139,8 +142,9 @@ def variables(name: str, settings: EmrSettings, *, strategy: str = "auto") -> di
         "core_disk_gib": settings.core_disk_gib,
         "task_type": settings.task_type or settings.core_type,
         "task_count": settings.task_count,
-        "task_max": most,
+        "task_max": max(infra.task_max, settings.task_count) if infra.task_max else 0,
         "task_spot": settings.task_spot,
+        "task_bid": task_bid(settings),
         "idle_minutes": settings.idle_minutes,
         "spark_conf": spark_conf(settings, strategy),
         "subnet": settings.subnet,
@@ -155,6 +159,31 @@ def variables(name: str, settings: EmrSettings, *, strategy: str = "auto") -> di
 def region_of(settings: EmrSettings) -> str:
     """The recipe's region, else the environment's, else AWS's first."""
     return settings.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+
+
+def task_bid(settings: EmrSettings) -> str:
+    """Dollars that an hour of a task node may cost on the spot market: Terraform's provider takes no percentage of the on-demand price.
+
+    Raises
+    ------
+    RecipeError : `infra.no-bid`, when our table has no price and the recipe names none
+    """
+    infra = settings.infra
+    if settings.serverless or not (infra.cluster and settings.task_spot and (settings.task_count or infra.task_max)):
+        return ""
+    if infra.task_bid:
+        return f"{infra.task_bid:g}"
+    kind, region = settings.task_type or settings.core_type, region_of(settings)
+    try:
+        price = by_table(region, (kind,)).ec2[kind]
+    except RecipeError as exc:
+        raise RecipeError(
+            "infra.no-bid",
+            f"nobody said what an hour of {kind} may cost on the spot market of {region}",
+            f"{exc.what}; {exc.why}",
+            "places.emr.infra.task_bid = what it costs on demand; or places.emr.task_spot = false",
+        ) from exc
+    return f"{math.ceil(price * 1000) / 1000:.3f}"
 
 
 MOST_NAME = 48
@@ -178,6 +207,16 @@ def _mark(folder: Path) -> Mapping[str, str] | None:
     except (OSError, ValueError, KeyError):
         return None
     return files
+
+
+def _made_subnet(folder: Path) -> str:
+    """The subnet that stands because of this folder, by Terraform's state; empty when there is none, or the state is elsewhere."""
+    try:
+        resources = json.loads((folder / "terraform.tfstate").read_text(encoding="utf-8"))["resources"]
+        made = next(one for one in resources if (one["mode"], one["type"]) == ("managed", "aws_subnet"))
+        return str(made["instances"][0]["attributes"]["id"])
+    except (OSError, ValueError, KeyError, IndexError, StopIteration):
+        return ""
 
 
 def is_ours(folder: Path) -> bool:

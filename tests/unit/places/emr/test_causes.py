@@ -10,6 +10,8 @@ import pytest
 from filon.errors import CODES
 from filon.places.emr.causes import Cause, Evidence, Line, diagnose
 from filon.places.emr.rules import RULES
+from filon.places.emr.settings import EmrSettings
+from filon.places.infra.writing import contents
 
 FOLDER = Path(__file__).with_name("failures")
 RIGHT_SHARE = 0.9
@@ -107,3 +109,10 @@ def test_a_cluster_that_ended_as_terminated_is_remarked_on() -> None:
 
 def test_every_cause_is_explained_on_the_page_of_errors() -> None:
     assert {rule.code for rule in RULES} <= set(CODES)
+
+
+def test_a_file_that_a_cause_sends_to_is_one_that_is_written() -> None:
+    written = contents("mineria", EmrSettings(bucket="s3://acme/mineria"))
+    named = [found for rule in RULES for found in re.findall(r"infrastructure/([\w./-]+\w)", rule.fix)]
+    assert named
+    assert [one for one in named if one not in written] == []

@@ -18,7 +18,16 @@ RECIPE = 'name = "bank"\n[data]\nsource = "s3://mine/data/bank.csv"\nlabel = "de
 @pytest.fixture
 def settings() -> PlacesSettings:
     return PlacesSettings.model_validate(
-        {"emr": {"region": "us-east-1", "bucket": "s3://mine/filon", "subnet": "subnet-1", "task_count": 2}}
+        {
+            "emr": {
+                "region": "us-east-1",
+                "bucket": "s3://mine/filon",
+                "subnet": "subnet-1",
+                "primary_group": "sg-1",
+                "nodes_group": "sg-2",
+                "task_count": 2,
+            }
+        }
     )
 
 
@@ -35,6 +44,11 @@ def test_every_creation_is_shown_with_its_whole_request(settings: PlacesSettings
     said = submitted(settings, tmp_path)
     cluster = next(one["request"] for one in said if one["text"].startswith("emr:run_job_flow"))
     assert [group["InstanceRole"] for group in cluster["Instances"]["InstanceGroups"]] == ["MASTER", "CORE", "TASK"]
+    network = {key: cluster["Instances"][key] for key in ("Ec2SubnetId", "EmrManagedMasterSecurityGroup", "EmrManagedSlaveSecurityGroup")}
+    assert list(network.values()) == ["subnet-1", "sg-1", "sg-2"]
+    yarn = next(one["Properties"] for one in cluster["Configurations"] if one["Classification"] == "yarn-site")
+    assert yarn["yarn.node-labels.enabled"] == "true"
+    assert yarn["yarn.node-labels.am.default-node-label-expression"] == "CORE", "no driver on a node that may be taken back"
     assert cluster["Steps"][0]["HadoopJarStep"]["Args"][0] == "spark-submit"
     recipe = next(one["request"] for one in said if "recipe.toml" in one["text"] and one["text"].startswith("s3:put_object"))
     assert 'label = "deposit"' in recipe["Body"]["text"]
@@ -65,3 +79,8 @@ def test_a_job_without_a_cluster_is_shown_too(tmp_path: Path, monkeypatch: pytes
     assert run["executionRoleArn"] == "arn:aws:iam::123456789012:role/runtime"
     assert "--conf spark.archives=" in run["jobDriver"]["sparkSubmit"]["sparkSubmitParameters"].replace("'", "")
     assert "none was sent" in said[-1]["text"]
+
+
+def test_one_security_group_without_the_other_is_refused() -> None:
+    with pytest.raises(ValueError, match="go together"):
+        PlacesSettings.model_validate({"emr": {"primary_group": "sg-1"}})

@@ -14,9 +14,11 @@ DATA = ["s3://raw/bands/*.parquet", "s3://raw/labels.csv"]
 
 
 @pytest.mark.parametrize("serverless", [False, True], ids=["clusters", "serverless"])
+@pytest.mark.parametrize("subnet", ["", "subnet-0abc"], ids=["a network of ours", "a subnet of theirs"])
 @pytest.mark.parametrize("scope", [TERRAFORM, REAL], ids=["for Terraform", "of an account"])
-def test_no_policy_of_ours_grants_more_than_its_work_needs(scope: Scope, serverless: bool) -> None:
-    found = [one for name, policy in documents(scope, DATA, serverless=serverless).items() for one in excesses(name, policy)]
+def test_no_policy_of_ours_grants_more_than_its_work_needs(scope: Scope, subnet: str, serverless: bool) -> None:
+    written = documents(scope, DATA, serverless=serverless, subnet=subnet)
+    found = [one for name, policy in written.items() for one in excesses(name, policy)]
     assert found == []
 
 
@@ -47,6 +49,14 @@ def test_data_outside_the_prefix_may_be_read_and_not_written() -> None:
     assert statements["ReadData"]["Resource"] == ["arn:aws:s3:::raw/bands/*", "arn:aws:s3:::raw/labels.csv*"]
     assert statements["ReadData"]["Action"] == ["s3:GetObject"]
     assert "ReadData" not in {one["Sid"] for one in documents(REAL)["nodes"]["Statement"]}
+
+
+def test_a_person_may_ask_what_they_themselves_may_do() -> None:
+    """IAM's own variable for whoever asks; where Terraform fills in ours, it is escaped."""
+    for scope, written in ((REAL, "user/${aws:username}"), (TERRAFORM, "user/$${aws:username}")):
+        (found,) = [one for one in documents(scope)["caller"]["Statement"] if one["Sid"] == "LookAtOneself"]
+        assert found["Action"] == ["iam:SimulatePrincipalPolicy"]
+        assert [one[-len(written) :] for one in found["Resource"]] == [written]
 
 
 def _wide(**changed: Any) -> dict[str, Any]:

@@ -89,6 +89,40 @@ def test_the_recipes_own_spark_properties_win() -> None:
     assert given["spark_conf"]["spark.sql.adaptive.enabled"] == "false"
 
 
+def test_no_dollar_of_ours_is_taken_for_hcls_escape() -> None:
+    """`$${` is HCL's way to write `${` itself: a budget so filtered watches a tag that nobody has."""
+    assert [one.name for one in TEMPLATES.glob("*.tf") if "$${" in one.read_text(encoding="utf-8")] == []
+
+
+SPOT: list[tuple[dict[str, object], str]] = [
+    ({}, ""),
+    ({"task_count": 2}, "0.384"),
+    ({"task_count": 2, "task_type": "c5.xlarge"}, "0.170"),
+    ({"task_count": 2, "task_spot": False}, ""),
+    ({"infra": InfraSettings(task_max=4)}, "0.384"),
+    ({"infra": InfraSettings(task_max=4, task_bid=0.3)}, "0.3"),
+    ({"infra": InfraSettings(task_max=4, cluster=False)}, ""),
+]
+
+
+@pytest.mark.parametrize(("changed", "wanted"), SPOT)
+def test_spot_nodes_are_asked_for_with_a_sum(changed: dict[str, object], wanted: str) -> None:
+    assert variables("mineria", SETTINGS.model_copy(update=changed))["task_bid"] == wanted
+
+
+def test_a_sum_that_nobody_knows_is_asked_for() -> None:
+    with pytest.raises(RecipeError) as caught:
+        variables("mineria", SETTINGS.model_copy(update={"task_count": 2, "task_type": "g5.xlarge"}))
+    assert caught.value.code == "infra.no-bid"
+    assert "task_bid" in caught.value.fix
+
+
+@pytest.mark.parametrize(("count", "most", "scaled"), [(2, 0, 0), (0, 4, 4), (6, 4, 6)])
+def test_task_nodes_are_scaled_only_where_the_recipe_says_so(count: int, most: int, scaled: int) -> None:
+    given = variables("mineria", SETTINGS.model_copy(update={"task_count": count, "infra": InfraSettings(task_max=most)}))
+    assert (given["task_count"], given["task_max"]) == (count, scaled)
+
+
 def test_values_are_texts_of_hcl_and_nothing_in_them_is_expanded() -> None:
     settings = SETTINGS.model_copy(update={"tags": {"owner": '${file("/etc/passwd")} %{if true}'}})
     text = contents("mineria", settings)["terraform.tfvars"]
@@ -116,3 +150,21 @@ def test_only_data_outside_the_prefix_needs_a_right_of_its_own() -> None:
 def test_the_mark_names_what_was_written(tmp_path: Path) -> None:
     wrote = write_infrastructure(tmp_path, "mineria", SETTINGS)
     assert set(json.loads((tmp_path / MARK).read_text(encoding="utf-8"))["files"]) == set(wrote.written)
+
+
+def test_a_subnet_of_the_teams_own_is_named_in_the_policy_and_left_as_it_is() -> None:
+    files = contents("mineria", SETTINGS.model_copy(update={"subnet": "subnet-0abc"}))
+    statements = {one["Sid"]: one for one in json.loads(files["policies/service.json"])["Statement"]}
+    assert statements["LaunchInTheSubnetNamed"]["Resource"] == ["arn:${partition}:ec2:${region}:${account}:subnet/subnet-0abc"]
+    assert "LaunchInTheSubnetNamed" not in contents("mineria", SETTINGS)["policies/service.json"]
+
+
+def test_the_subnet_that_was_made_here_stays_ours_when_it_is_written_into_the_recipe(tmp_path: Path) -> None:
+    """`filon infra up` prints it for the recipe; as "one that exists" the next `up` would take the network down."""
+    write_infrastructure(tmp_path, "mineria", SETTINGS)
+    made = {"mode": "managed", "type": "aws_subnet", "name": "filon", "instances": [{"attributes": {"id": "subnet-0abc"}}]}
+    (tmp_path / "terraform.tfstate").write_text(json.dumps({"version": 4, "resources": [made]}), encoding="utf-8")
+    pasted = write_infrastructure(tmp_path, "mineria", SETTINGS.model_copy(update={"subnet": "subnet-0abc"}))
+    assert pasted.written == ()
+    another = write_infrastructure(tmp_path, "mineria", SETTINGS.model_copy(update={"subnet": "subnet-0def"}))
+    assert set(another.written) == {"terraform.tfvars", "policies/service.json"}

@@ -18,7 +18,7 @@ resource "aws_budgets_budget" "filon" {
 
   cost_filter {
     name   = "TagKeyValue"
-    values = ["user:filon-project$${var.name}"]
+    values = [format("user:filon-project$%s", var.name)] # KEY$VALUE; a $ before a brace would be HCL's escape of a literal one
   }
 
   dynamic "notification" {

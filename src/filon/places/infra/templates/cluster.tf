@@ -58,6 +58,14 @@ resource "aws_emr_cluster" "filon" {
   configurations_json = jsonencode([
     { Classification = "spark", Properties = { maximizeResourceAllocation = "true" } },
     { Classification = "spark-defaults", Properties = var.spark_conf },
+    # a job's driver on core nodes only, which nobody takes back; EMR 6 and newer would place it on a spot node too
+    {
+      Classification = "yarn-site"
+      Properties = {
+        "yarn.node-labels.enabled"                          = "true"
+        "yarn.node-labels.am.default-node-label-expression" = "CORE"
+      }
+    },
   ])
 
   lifecycle {
@@ -78,12 +86,12 @@ resource "aws_emr_cluster" "filon" {
 }
 
 resource "aws_emr_instance_group" "task" {
-  count          = var.cluster && var.task_max > 0 ? 1 : 0
+  count          = var.cluster && (var.task_count > 0 || var.task_max > 0) ? 1 : 0
   name           = "task"
   cluster_id     = aws_emr_cluster.filon[0].id
   instance_type  = var.task_type
-  instance_count = var.task_count
-  bid_price      = var.task_spot ? "" : null # "": at most the on-demand price
+  instance_count = max(1, var.task_count)              # the provider makes no empty group: a 0 would be one node too
+  bid_price      = var.task_spot ? var.task_bid : null # without a sum the provider asks for on-demand nodes
 
   ebs_config {
     type                 = "gp3"

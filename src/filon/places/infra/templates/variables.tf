@@ -70,17 +70,22 @@ variable "task_type" {
 
 variable "task_count" {
   type        = number
-  description = "Task nodes to begin with."
+  description = "Task nodes to begin with; with task_max, at least one, which scaling takes away when nothing runs."
 }
 
 variable "task_max" {
   type        = number
-  description = "Task nodes that managed scaling may add up to; 0 for no task nodes and no managed scaling."
+  description = "Task nodes that managed scaling may add up to; 0: task_count, without managed scaling."
 }
 
 variable "task_spot" {
   type        = bool
-  description = "Task nodes on the spot market, at most at the on-demand price."
+  description = "Task nodes on the spot market."
+}
+
+variable "task_bid" {
+  type        = string
+  description = "Most that an hour of a task node may cost on the spot market, in dollars."
 }
 
 variable "idle_minutes" {
