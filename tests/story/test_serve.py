@@ -182,7 +182,7 @@ def test_workers_change_models_together(start: Start, sealed: Callable[..., Bund
     (tmp_path / "shelf").mkdir()
     shutil.copytree(sealed("gbt").path, tmp_path / "shelf" / "second")
     server = start(sealed().path, "--workers", "2", "--models", "shelf")
-    assert server.ask("POST", "/models", {"champion": "second"})[0] == 200
+    assert server.ask("POST", "/models", {"champion": "second"}, content_type="application/json")[0] == 200
     version = sealed("gbt").version
     time.sleep(3)
     assert {server.ask("POST", "/invocations", records[0])[1]["model"]["version"] for _ in range(40)} == {version}

@@ -1,25 +1,29 @@
 """The server as one ASGI application, without a framework: few routes, bounded bodies, coded answers."""
 
 import asyncio
+import contextvars
 import hmac
 import json
 import sys
+import threading
 import time
 import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
-from filon.serve import bodies, openapi
+from filon.serve import bodies, openapi, problems
 from filon.serve.answers import form_of
 from filon.serve.bodies import JSON
 from filon.serve.capture import Capture
 from filon.serve.meters import STATUSES, Meters
 from filon.serve.models import Models
 from filon.serve.problems import RefusedError, refused, unforeseen
+from filon.serve.scoring import UNTIL
 from filon.serve.served import Asked, Served
 from filon.serve.settings import Limits
 
@@ -33,6 +37,9 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Headers = dict[bytes, bytes]
 Reply = tuple[int, str, bytes, list[tuple[bytes, bytes]]]
 """Status, content type, body, further headers."""
+
+LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
+"""Names of this machine: a server without a token has no others."""
 
 OPEN = frozenset({"/ping", "/healthz", "/readyz", "/"})
 """Answered without a token: they tell nothing about the model (the page at / asks for it)."""
@@ -48,9 +55,10 @@ class App:
         self.token = token.encode()
         self.workers, self.capture = workers, capture
         self.draining = False
-        self.pending = 0
-        self.shadowing = 0
+        self.pending = self.held = 0
         self.threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="filon-score")
+        self.shadows = ThreadPoolExecutor(max_workers=1, thread_name_prefix="filon-shadow")
+        self._shadowing = threading.Semaphore(SHADOW_MOST)
         self.routes: dict[str, dict[str, Callable[[Scope, Headers, Receive], Awaitable[Reply]]]] = {
             "/invocations": {"POST": self._invocations},
             "/ping": {"GET": self._ping},
@@ -67,11 +75,7 @@ class App:
         if scope["type"] != "http":
             return
         began = time.perf_counter()
-        self.pending += 1
-        try:
-            status, kind, body, more = await self._answer(scope, receive)
-        finally:
-            self.pending -= 1
+        status, kind, body, more = await self._answer(scope, receive)
         headers = [(b"content-type", kind.encode()), (b"content-length", b"%d" % len(body)), *more]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
@@ -115,97 +119,136 @@ class App:
             )
 
     async def _invocations(self, scope: Scope, headers: Headers, receive: Receive) -> Reply:
-        if self.pending > self.limits.pending:
-            raise refused(
-                "serve.busy", "the server has its hands full", f"{self.pending - 1} requests are being answered", "ask again in a second"
-            )
-        deadline = time.monotonic() + self.limits.seconds
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         kind = bodies.media_kind(content_type)
         form = form_of(headers.get(b"accept", b"").decode("latin-1").strip())
-        asked = Asked(
-            event=headers.get(b"x-amzn-sagemaker-inference-id", b"").decode("latin-1")[:64],
-            event_id=str(uuid.uuid4()),
-            kind=kind,
-            header="header=present" in content_type.replace(" ", "").lower(),
-            encoding=headers.get(b"content-encoding", b"").decode("latin-1").strip().lower(),
-            explain=_explain(scope["query_string"]),
-            form=form,
-            body=await self._body(headers, receive, deadline),
-            at=time.time(),
-            kept=self.capture is not None and self.capture.wants(),
-        )
-        served = self.models.choose(asked)
-        if asked.small:
-            code, body = served.answer(asked, self.limits)
-        else:
-            self.meters.set("pending", self.pending)
-            code, body = await self._in_thread(lambda: served.answer(asked, self.limits), deadline)
-            self.meters.set("pending", self.pending - 1)
-        if code == 200 and (shadow := self.models.shadow()) is not None:
-            self._shadowed(shadow, asked)
-        more = [(b"x-filon-model", served.version), (b"x-filon-part", served.part), (b"x-filon-event-id", asked.event_id.encode())]
-        return code, form if code == 200 else JSON, body, more
+        explain = _explain(scope["query_string"])
+
+        async def told(body: bytes, deadline: float) -> Reply:
+            asked = Asked(
+                event=headers.get(b"x-amzn-sagemaker-inference-id", b"").decode("latin-1")[:64],
+                event_id=str(uuid.uuid4()),
+                kind=kind,
+                header="header=present" in content_type.replace(" ", "").lower(),
+                encoding=headers.get(b"content-encoding", b"").decode("latin-1").strip().lower(),
+                explain=explain,
+                form=form,
+                body=body,
+                at=time.time(),
+                kept=self.capture is not None and self.capture.wants(),
+            )
+            served = self.models.choose(asked)
+            answer = partial(served.answer, asked, self.limits)
+            code, answered = answer() if asked.small else await self._in_thread(answer, deadline)
+            if code == 200 and (shadow := self.models.shadow()) is not None:
+                self._shadowed(shadow, asked)
+            more = [(b"x-filon-model", served.version), (b"x-filon-part", served.part), (b"x-filon-event-id", asked.event_id.encode())]
+            return code, form if code == 200 else JSON, answered, more
+
+        return await self._with_body(headers, receive, told)
 
     def _shadowed(self, shadow: Served, asked: Asked) -> None:
-        """Let the challenger see the request; when it cannot keep up it is left out, and counted."""
-        if self.shadowing >= SHADOW_MOST:
+        """Let the challenger see the request; when it cannot keep up it is left out, and counted. Nobody sees its reasons."""
+        if not self._shadowing.acquire(blocking=False):
             self.meters.add("shadow_dropped")
             return
-        self.shadowing += 1
-        self.threads.submit(shadow.watch, asked, self.limits).add_done_callback(self._shadow_done)
+        self.shadows.submit(shadow.watch, replace(asked, explain=0), self.limits).add_done_callback(self._shadow_done)
 
     def _shadow_done(self, done: Future[None]) -> None:
-        self.shadowing -= 1
-        if done.exception() is not None:
+        self._shadowing.release()
+        if done.cancelled() or done.exception() is not None:
             self.meters.add("shadow_dropped")
 
+    def close(self, *, wait: bool = True) -> None:
+        """Let the threads end: when all is done that they were given, or (`wait` false) with what they are at, for nobody waits for it."""
+        for threads in (self.threads, self.shadows):
+            threads.shutdown(wait=wait, cancel_futures=not wait)
+
     async def _models(self, scope: Scope, headers: Headers, receive: Receive) -> Reply:  # noqa: ARG002 - every route has these
-        deadline = time.monotonic() + self.limits.seconds
-        body = await self._body(headers, receive, deadline)
-        try:
-            wish = json.loads(body)
-        except (ValueError, RecursionError) as exc:
-            raise bodies.unreadable(JSON, exc) from exc
-        plan = await self._in_thread(lambda: self.models.change(wish), deadline)
-        return _plain({"plan": asdict(plan), "models": self._facts()})
+        self._refuse_pages(headers)
+
+        async def changed(body: bytes, deadline: float) -> Reply:
+            try:
+                wish = json.loads(body)
+            except (ValueError, RecursionError) as exc:
+                raise problems.unreadable(JSON, exc) from exc
+            plan = await self._in_thread(lambda: self.models.change(wish), deadline)
+            return _plain({"plan": asdict(plan), "models": self._facts()})
+
+        return await self._with_body(headers, receive, changed)
+
+    def _refuse_pages(self, headers: Headers) -> None:
+        """Pages of others in a browser on this machine reach a server without a token too; they cannot say JSON unasked, nor be us."""
+        kind = headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
+        if kind != JSON:
+            why = f"it is {kind[:80]!r}" if kind else "the request names none"
+            raise refused("serve.media-type", f"{JSON} is needed to change a model", why, f"send content-type: {JSON}")
+        if self.token:
+            return
+        host = headers.get(b"host", b"localhost").decode("latin-1")
+        name = host if host.endswith("]") else host.rpartition(":")[0] or host
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        if name.lower() not in LOCAL or (origin and origin.partition("://")[2] != host):
+            why = f"it came from {origin[:80]!r} to {host[:80]!r}"
+            fix = "ask http://localhost itself, or set FILON_TOKEN and bring it"
+            raise refused("serve.origin-foreign", "a page of another site may not change the model", why, fix)
 
     def _facts(self) -> dict[str, dict[str, str]]:
         return {part: {"name": name, "version": version} for part, (name, version) in self.models.facts().items()}
 
     async def _in_thread(self, work: Callable[[], Any], deadline: float) -> Any:
-        future = asyncio.get_running_loop().run_in_executor(self.threads, work)
+        """What `work` gives, from a thread; work that has not begun by the deadline never does, reasons stop where they are."""
+        if self.pending >= self.limits.pending:
+            raise _busy(f"{self.pending} requests are being answered")
+        UNTIL.set(deadline)
+        self.pending += 1
+        self.meters.set("pending", self.pending)
+        future = asyncio.get_running_loop().run_in_executor(self.threads, contextvars.copy_context().run, work)
         try:
-            return await asyncio.wait_for(asyncio.shield(future), max(deadline - time.monotonic(), 0.01))
+            return await asyncio.wait_for(future, max(deadline - time.monotonic(), 0.01))
         except TimeoutError as exc:
-            future.add_done_callback(lambda done: done.exception())  # nobody waits for it any more
-            why = f"it was not done within {self.limits.seconds:g} s"
-            raise refused(
-                "serve.took-too-long", "the answer took too long", why, "send fewer rows at once, or ask without ?explain"
-            ) from exc
+            raise problems.too_long(self.limits) from exc
+        finally:
+            self.pending -= 1
+            self.meters.set("pending", self.pending)
 
-    async def _body(self, headers: Headers, receive: Receive, deadline: float) -> bytes:
-        """The body, whole, within the limits of size and time."""
+    async def _with_body(self, headers: Headers, receive: Receive, then: Callable[[bytes, float], Awaitable[Reply]]) -> Reply:
+        """What `then` makes of the body, which is whole by then and within the limits of size and time.
+
+        One that comes in parts counts as held until it is answered: many slow clients together take no more than the limit.
+        """
+        deadline = time.monotonic() + self.limits.seconds
         try:
             announced = int(headers.get(b"content-length", b"0"))
         except ValueError:
             announced = 0
         if announced > self.limits.body_bytes:
-            raise bodies.too_large(self.limits)
+            raise problems.too_large(self.limits)
         message = await self._receive(receive, deadline)
-        body = message.get("body", b"")
-        if not message.get("more_body") and len(body) <= self.limits.body_bytes:
-            return bytes(body)
-        parts, size = [body], len(body)
-        if size > self.limits.body_bytes:
-            raise bodies.too_large(self.limits)
-        while message.get("more_body"):
-            message = await self._receive(receive, deadline)
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > self.limits.body_bytes:
-                raise bodies.too_large(self.limits)
-        return b"".join(parts)
+        part = message.get("body", b"")
+        if len(part) > self.limits.body_bytes:
+            raise problems.too_large(self.limits)
+        if not message.get("more_body"):
+            return await then(bytes(part), deadline)
+        whole, held = bytearray(), 0
+        try:
+            while True:
+                held += len(part)
+                self.held += len(part)
+                if held > self.limits.body_bytes:
+                    raise problems.too_large(self.limits)
+                if self.held > self.limits.held_bytes:
+                    raise _busy("the bodies of other requests fill the room there is for them")
+                whole += part
+                if not message.get("more_body"):
+                    break
+                message = await self._receive(receive, deadline)
+                part = message.get("body", b"")
+            body = bytes(whole)
+            whole.clear()
+            return await then(body, deadline)
+        finally:
+            self.held -= held
 
     async def _receive(self, receive: Receive, deadline: float) -> Mapping[str, Any]:
         try:
@@ -249,12 +292,17 @@ def _explain(query: bytes) -> int:
     return min(int(given), EXPLAIN_MOST)
 
 
+def _busy(why: str) -> RefusedError:
+    return refused("serve.busy", "the server has its hands full", why, "ask again in a second")
+
+
 def _plain(value: Any) -> Reply:
     return 200, JSON, json.dumps(value, ensure_ascii=False).encode(), []
 
 
 def _refusal(exc: RefusedError) -> Reply:
-    more = [(b"connection", b"close")] if exc.status in {408, 413} else []  # what is left of such a body is not worth reading
+    # what is left of such a body is not worth reading
+    more = [(b"connection", b"close")] if exc.status in {408, 413} or exc.error.code == "serve.busy" else []
     if exc.status == 503:
         more.append((b"retry-after", b"1"))
     if exc.status == 401:

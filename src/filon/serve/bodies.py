@@ -2,16 +2,20 @@
 
 import io
 import json
+import re
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 
 from filon.engines.base import Column
 from filon.engines.cast import NUMBER
 from filon.errors import some
-from filon.serve.problems import RefusedError, refused
+from filon.serve import columnar
+from filon.serve.problems import refused, too_large, too_many, unreadable
 from filon.serve.settings import Limits
 
 if TYPE_CHECKING:
@@ -19,6 +23,14 @@ if TYPE_CHECKING:
 
 Rows: TypeAlias = "list[Any] | pa.Table"
 """Rows by name: plain Python ones (a list of dicts, or of what a client sent in their place), or a table."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """In the place of a row that cannot be read, beside others that can."""
+
+    why: str
+
 
 CSV, JSON, LINES = "text/csv", "application/json", "application/jsonlines"
 PARQUET, ARROW = "application/vnd.apache.parquet", "application/vnd.apache.arrow.stream"
@@ -32,6 +44,15 @@ KINDS = {
     "application/x-parquet": PARQUET,
     ARROW: ARROW,
 }
+
+PIECE = 1 << 16
+MEMBERS = 10_000
+"""Members of a gzip body: `bgzip` makes one of 64 kB, a client that joins files one a file; an empty one is 20 bytes of work for us."""
+
+TEXTS, RAGGED = b"filon:texts", b"filon:ragged"
+"""What a table read from an odd CSV says of itself, in its metadata."""
+
+_PADDING = re.compile(rb"\0*")
 
 
 def media_kind(content_type: str) -> str:
@@ -58,39 +79,28 @@ def inflate(body: bytes, encoding: str, limits: Limits) -> bytes:
         return body
     if encoding not in {"gzip", "x-gzip"}:
         raise refused("serve.media-type", "the body is packed in a way this server does not read", f"it is {encoding[:40]!r}", "send gzip")
-    parts, left = [], limits.body_bytes
+    parts: list[bytes] = []
+    left, at, members = limits.body_bytes, 0, 0
+    whole = memoryview(body)
     try:
-        while body:
+        while at < len(body):
             unpacker = zlib.decompressobj(wbits=31)
-            part = unpacker.decompress(body, left + 1)
-            left -= len(part)
-            if left < 0:
-                raise too_large(limits)
-            if not unpacker.eof:
-                raise refused("serve.body-unreadable", "the gzip body ends too soon", f"{len(body)} packed bytes came", "send it whole")
-            parts.append(part)
-            body = unpacker.unused_data.lstrip(b"\0")
+            while not unpacker.eof:
+                piece = whole[at : at + PIECE]  # what follows a member is copied by the unpacker: all of it, again and again, were it given
+                if not piece:
+                    raise refused("serve.body-unreadable", "the gzip body ends too soon", f"{len(body)} packed bytes came", "send it whole")
+                parts.append(unpacker.decompress(piece, left + 1))
+                left -= len(parts[-1])
+                if left < 0:
+                    raise too_large(limits)
+                at += len(piece) - len(unpacker.unused_data)
+            members += 1
+            if members > MEMBERS:
+                raise refused("serve.body-unreadable", "the gzip body has too many members", f"more than {MEMBERS:,}", "pack it in one")
+            at = _PADDING.match(body, at).end()  # type: ignore[union-attr] # it matches everywhere
     except zlib.error as exc:
         raise refused("serve.body-unreadable", "the body is not gzip", str(exc)[:100], "leave out Content-Encoding, or pack it") from exc
     return b"".join(parts)
-
-
-def too_large(limits: Limits) -> RefusedError:
-    """The body goes beyond the limit."""
-    why = f"at most {limits.body_bytes:,} bytes are read, also after unpacking"
-    return refused("serve.body-too-large", "the body is too large", why, "send it in parts, or raise --max-body (MiB)")
-
-
-def too_many(rows: int, limits: Limits) -> RefusedError:
-    """The body has more rows than the limit."""
-    why = f"at least {rows:,}, where at most {limits.rows:,} are answered at once"
-    return refused("serve.too-many-rows", "the body has too many rows", why, "send it in parts, raise --max-rows, or use `filon predict`")
-
-
-def unreadable(kind: str, exc: Exception) -> RefusedError:
-    """The body is not what its type says."""
-    why = str(exc).splitlines()[0][:200] if str(exc) else type(exc).__name__
-    return refused("serve.body-unreadable", f"the body is not {kind}", why, "compare it with the example on the page at /")
 
 
 def read(
@@ -109,10 +119,10 @@ def read(
     """
     readers: dict[str, Callable[[], Rows]] = {
         JSON: lambda: _json(body, columns),
-        LINES: lambda: [_loads(line) for line in body.splitlines() if line.strip()],
+        LINES: lambda: [_line(line) for line in body.splitlines() if line.strip()],
         CSV: lambda: _csv(body, columns, limits, list(missing), header=header),
-        PARQUET: lambda: _parquet(body, limits),
-        ARROW: lambda: _arrow(body, limits),
+        PARQUET: lambda: columnar.parquet(body, columns, limits),
+        ARROW: lambda: columnar.arrow(body, limits),
     }
     try:
         rows = readers[kind]()
@@ -128,6 +138,13 @@ def read(
 
 def _loads(text: bytes) -> Any:
     return json.loads(text)
+
+
+def _line(text: bytes) -> Any:
+    try:
+        return _loads(text)
+    except (ValueError, RecursionError) as exc:
+        return Unread(why=f"its line is not JSON: {str(exc)[:100]}")
 
 
 def _json(body: bytes, columns: Sequence[Column]) -> list[Any]:
@@ -165,17 +182,50 @@ def _csv(body: bytes, columns: Sequence[Column], limits: Limits, missing: list[s
     try:
         return _read_csv(body, names, columns, missing, texts=False)
     except pa.ArrowInvalid:
-        # some cell is no number: all as texts, so that its row can be told from the good ones
-        return _read_csv(body, names, columns, missing, texts=True).replace_schema_metadata({b"filon:texts": b"1"})
+        return _odd_csv(body, names, columns, missing)
 
 
-def _read_csv(body: bytes, names: list[str], columns: Sequence[Column], missing: list[str], *, texts: bool) -> pa.Table:
+def _odd_csv(body: bytes, names: list[str], columns: Sequence[Column], missing: list[str]) -> pa.Table:
+    """A CSV with cells that are no numbers, or rows that are too short or too long: all as texts, so that bad rows are told from good ones.
+
+    Rows of another width are rows of missing cells, named in the metadata; see `ragged_rows`.
+    """
+    ragged: list[tuple[int, int, int]] = []
+
+    def odd(row: Any) -> str:
+        if "\n" in row.text:  # a quote that nothing closes takes the lines that follow with it: nobody knows which rows were meant
+            return "error"
+        ragged.append((row.number - 1 if names else row.number - 2, row.actual_columns, row.expected_columns))
+        return "skip"
+
+    table = _read_csv(body, names, columns, missing, texts=True, odd=odd)
+    if ragged:
+        whole = np.ones(table.num_rows + len(ragged), bool)
+        whole[[row for row, _, _ in ragged]] = False
+        table = table.take(pa.array(np.cumsum(whole) - 1, mask=~whole))
+    return table.replace_schema_metadata({TEXTS: b"1", RAGGED: json.dumps(ragged).encode()})
+
+
+def ragged_rows(table: pa.Table) -> list[tuple[int, int, int]]:
+    """Rows of a CSV that have another width than the others: number, cells, cells there should be."""
+    return [tuple(row) for row in json.loads((table.schema.metadata or {}).get(RAGGED, b"[]"))]
+
+
+def _read_csv(
+    body: bytes,
+    names: list[str],
+    columns: Sequence[Column],
+    missing: list[str],
+    *,
+    texts: bool,
+    odd: "Callable[[Any], str] | None" = None,
+) -> pa.Table:
     from pyarrow import csv
 
     kinds = {column.name: pa.string() if texts or column.kind != "number" else pa.float64() for column in columns}
     convert = csv.ConvertOptions(column_types=kinds, null_values=missing, strings_can_be_null=True, quoted_strings_can_be_null=True)
     how = csv.ReadOptions(column_names=names or None, use_threads=False, block_size=max(len(body) + 1, 1024))
-    parse = csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(columns) > 1)
+    parse = csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(columns) > 1, invalid_row_handler=odd)
     return csv.read_csv(io.BytesIO(body), read_options=how, parse_options=parse, convert_options=convert)
 
 
@@ -188,29 +238,3 @@ def numbers_of_texts(cells: pa.ChunkedArray) -> tuple[pa.Array, list[int]]:
     bad = pc.indices_nonzero(pc.fill_null(pc.invert(fits), False)).to_pylist()
     good = pc.if_else(pc.fill_null(fits, False), pc.utf8_trim_whitespace(texts), pa.scalar(None, pa.string()))
     return good.cast(pa.float64()), bad
-
-
-def _parquet(body: bytes, limits: Limits) -> pa.Table:
-    import pyarrow.parquet as pq
-
-    file = pq.ParquetFile(io.BytesIO(body), thrift_string_size_limit=1 << 24, thrift_container_size_limit=1 << 20)
-    facts = file.metadata
-    if facts.num_rows > limits.rows:
-        raise too_many(facts.num_rows, limits)
-    if sum(facts.row_group(number).total_byte_size for number in range(facts.num_row_groups)) > limits.body_bytes:
-        raise too_large(limits)
-    return file.read(use_threads=False)
-
-
-def _arrow(body: bytes, limits: Limits) -> pa.Table:
-    batches, rows, size = [], 0, 0
-    with pa.ipc.open_stream(pa.BufferReader(body)) as stream:
-        for batch in stream:
-            rows, size = rows + batch.num_rows, size + batch.nbytes
-            if rows > limits.rows:
-                raise too_many(rows, limits)
-            if size > 4 * limits.body_bytes:
-                raise too_large(limits)
-            batch.validate(full=True)
-            batches.append(batch)
-        return pa.Table.from_batches(batches, stream.schema)

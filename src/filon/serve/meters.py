@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROUTES = ("invocations", "models", "other")
-STATUSES = (200, 400, 401, 404, 405, 406, 408, 413, 415, 422, 500, 503)
+STATUSES = (200, 400, 401, 403, 404, 405, 406, 408, 413, 415, 422, 500, 503)
 BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 """Upper bounds of the histogram's buckets, seconds."""
 

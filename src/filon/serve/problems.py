@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from filon.errors import BundleError, Code, DataError, FilonError
+from filon.serve.settings import Limits
 
 STATUS: dict[str, int] = {
     "serve.body-too-large": 413,
@@ -14,7 +15,9 @@ STATUS: dict[str, int] = {
     "serve.method": 405,
     "serve.no-such-page": 404,
     "serve.not-acceptable": 406,
+    "serve.origin-foreign": 403,
     "serve.row-unfit": 422,
+    "serve.too-many-reasons": 413,
     "serve.too-many-rows": 413,
     "serve.too-slow": 408,
     "serve.took-too-long": 503,
@@ -36,7 +39,8 @@ class RefusedError(Exception):
 
     def __init__(self, error: FilonError, *, field: str | None = None, row: int | None = None) -> None:
         super().__init__(error.code)
-        self.error, self.field, self.row = error, field, row
+        self.error = type(error)(error.code, _sayable(error.what), _sayable(error.why), _sayable(error.fix))
+        self.field, self.row = None if field is None else _sayable(field), row
 
     @property
     def status(self) -> int:
@@ -53,9 +57,38 @@ class RefusedError(Exception):
         return plain
 
 
+def _sayable(text: str) -> str:
+    """Words that may quote a client's own: half a surrogate pair, which JSON can write and UTF-8 cannot, is shown by its number."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def refused(code: Code, what: str, why: str, fix: str, *, field: str | None = None, row: int | None = None) -> RefusedError:
     """A refusal in our words."""
     return RefusedError(DataError(code, what, why, fix), field=field, row=row)
+
+
+def too_large(limits: Limits) -> RefusedError:
+    """The body goes beyond the limit."""
+    why = f"at most {limits.body_bytes:,} bytes are read, also after unpacking"
+    return refused("serve.body-too-large", "the body is too large", why, "send it in parts, or raise --max-body (MiB)")
+
+
+def too_many(rows: int, limits: Limits) -> RefusedError:
+    """The body has more rows than the limit."""
+    why = f"at least {rows:,}, where at most {limits.rows:,} are answered at once"
+    return refused("serve.too-many-rows", "the body has too many rows", why, "send it in parts, raise --max-rows, or use `filon predict`")
+
+
+def unreadable(kind: str, exc: Exception) -> RefusedError:
+    """The body is not what its type says."""
+    why = str(exc).splitlines()[0][:200] if str(exc) else type(exc).__name__
+    return refused("serve.body-unreadable", f"the body is not {kind}", why, "compare it with the example on the page at /")
+
+
+def too_long(limits: Limits) -> RefusedError:
+    """The answer was not ready in time."""
+    fix = "send fewer rows at once, or ask without ?explain"
+    return refused("serve.took-too-long", "the answer took too long", f"it was not done within {limits.seconds:g} s", fix)
 
 
 def of(error: FilonError, row: int | None = None) -> RefusedError:

@@ -2,7 +2,9 @@
 
 import datetime as dt
 import difflib
+import time
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -17,7 +19,7 @@ from filon.package.frames import take
 from filon.package.match import typed
 from filon.package.one_row import RowEncoder, UnusualError
 from filon.serve import problems
-from filon.serve.bodies import Rows, numbers_of_texts
+from filon.serve.bodies import TEXTS, Rows, Unread, numbers_of_texts, ragged_rows
 from filon.serve.problems import RefusedError, refused
 
 TAKES = {
@@ -28,6 +30,15 @@ TAKES = {
     "text": "a text",
     "other": "a text",
 }
+EXPLAINED_ROWS = 10_000
+"""Rows of one request whose reasons are told: they cost from a millisecond to 0.3 s a row."""
+
+EXPLAINED_S = 0.25
+"""Reasons of so long at once: between two times it is looked whether anybody still waits."""
+
+UNTIL: ContextVar[float] = ContextVar("UNTIL", default=float("inf"))
+"""When nobody waits for an answer any more, by `time.monotonic`: reasons, the longest work there is, look at it now and then."""
+
 WARNED_ROWS = 1000
 """Rows of a batch whose unseen categories are named; the count covers all."""
 
@@ -78,8 +89,12 @@ class Scorer:
 
         Raises
         ------
-        RefusedError : when a table as a whole does not fit
+        RefusedError : when a table as a whole does not fit, `serve.too-many-reasons`, `serve.took-too-long`
         """
+        if explain and len(rows) > EXPLAINED_ROWS:
+            why = f"{len(rows):,} rows, where at most {EXPLAINED_ROWS:,} are explained at once"
+            fix = "send it in parts, ask without ?explain, or use `filon explain`"
+            raise refused("serve.too-many-reasons", "reasons are asked for too many rows", why, fix)
         matrix, refusals, unseen, unseen_rows = self._table(rows) if isinstance(rows, pa.Table) else self._records(rows)
         good = np.setdiff1d(np.arange(len(matrix)), np.fromiter(refusals, np.int64, len(refusals))) if refusals else slice(None)
         probability = np.full((len(matrix), len(self.bundle.classes)), np.nan, np.float32)
@@ -159,15 +174,18 @@ class Scorer:
     def unfit(self, row: object, number: int) -> RefusedError | None:
         """Why a record cannot be scored, by the first field that is wrong; None when it can."""
         if not isinstance(row, dict):
-            why = f"it is a JSON {_json_word(row)}" + (f" of {len(row)} values" if isinstance(row, list) else "")
-            fix = f"send a record with the {len(self.names)} columns {some(self.names)}"
-            return refused("serve.row-unfit", f"row {number} is not a record", why, fix, row=number)
+            told = f"it is a JSON {_json_word(row)}" + (f" of {len(row)} values" if isinstance(row, list) else "")
+            return self._no_record(number, row.why if isinstance(row, Unread) else told)
         for column in self.inputs:
             if column.name not in row:
                 return self._missing(column.name, list(row), number)
             if not _fits(row[column.name], column):
                 return self._wrong(column, row[column.name], number)
         return None
+
+    def _no_record(self, number: int, why: str) -> RefusedError:
+        fix = f"send a record with the {len(self.names)} columns {some(self.names)}"
+        return refused("serve.row-unfit", f"row {number} is not a record", why, fix, row=number)
 
     def _missing(self, name: str, given: list[str], number: int) -> RefusedError:
         strangers = {other.lower().strip(): other for other in reversed(given) if other not in self.whole}
@@ -199,10 +217,12 @@ class Scorer:
         return matrix, refusals, unseen, count
 
     def _csv_numbers(self, table: pa.Table) -> tuple[pa.Table, dict[int, RefusedError]]:
-        """Number columns that a CSV gave as texts, because one of their cells is none."""
+        """Number columns that a CSV gave as texts, because one of their cells is none, or a row is ragged; and the rows refused for it."""
         refusals: dict[int, RefusedError] = {}
-        if not (table.schema.metadata or {}).get(b"filon:texts"):
+        if TEXTS not in (table.schema.metadata or {}):
             return table, refusals
+        for row, cells, wanted in ragged_rows(table):
+            refusals[row] = self._no_record(row, f"it has {cells} cells instead of {wanted}")
         for column in self.inputs:
             if column.kind == "number" and column.name in table.schema.names:
                 numbers, bad = numbers_of_texts(table.column(column.name))
@@ -227,12 +247,20 @@ class Scorer:
         from filon.trees import contributions
 
         names = self.bundle.encoding.names
-        parts = contributions(self.bundle.ensemble, matrix, self.threads)
-        reasons = []
-        for row in range(len(matrix)):
-            own = parts[row, 0 if parts.shape[1] == 1 else max(int(chosen[row]), 0), :-1]
-            order = np.argsort(-np.abs(own), kind="stable")[:most]
-            reasons.append([(names[place], float(own[place])) for place in order.tolist()])
+        reasons: list[list[tuple[str, float]]] = []
+        at_once = 16
+        while len(reasons) < len(matrix):
+            began = time.monotonic()
+            if began > UNTIL.get():
+                raise refused("serve.took-too-long", "the answer took too long", f"{len(reasons)} rows were explained", "send fewer rows")
+            some_rows = slice(len(reasons), len(reasons) + at_once)
+            parts = contributions(self.bundle.ensemble, matrix[some_rows], self.threads)
+            for own, best in zip(parts, chosen[some_rows].tolist(), strict=True):
+                margin = own[0 if len(own) == 1 else max(best, 0), :-1]
+                order = np.argsort(-np.abs(margin), kind="stable")[:most]
+                reasons.append([(names[place], float(margin[place])) for place in order.tolist()])
+            if time.monotonic() - began < EXPLAINED_S:
+                at_once *= 4
         return reasons
 
 
@@ -256,9 +284,9 @@ def _with_dates(row: Any, names: list[str]) -> Any:
         if isinstance(value, str):
             try:
                 moment = dt.datetime.fromisoformat(value)
-            except ValueError:
+                made[name] = moment.astimezone(dt.UTC).replace(tzinfo=None) if moment.tzinfo else moment
+            except (ValueError, OverflowError):  # the first or last day of all, with an offset
                 continue
-            made[name] = moment.astimezone(dt.UTC).replace(tzinfo=None) if moment.tzinfo else moment
     return {**row, **made} if made else row
 
 

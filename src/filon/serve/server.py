@@ -78,7 +78,7 @@ def work(
         if ready is not None:
             ready()
         server.run(sockets=[bound])
-    app.threads.shutdown(wait=False, cancel_futures=True)  # nobody waits for what they still work at
+    app.close(wait=False)
     until = server.told_at + DRAIN_S + WRITE_S
     if capture is not None and (lost := capture.close(max(STOP_S + 1, until - time.monotonic()))):
         log(f"{lost} requests could not be written to the capture: {capture.trouble}")

@@ -19,13 +19,21 @@ OPEN = ".open"
 class Limits:
     """What one request may cost.
 
-    body_bytes : also after unpacking; pending : requests that are worked at or wait, one more is answered 503
+    body_bytes : also after unpacking
+    pending : requests that a thread works at or that wait for one, one more is answered 503; bodies that still come do not count
+    bodies : of the largest size, so many may be held at once, while they come and until they are answered; 503 beyond
     """
 
     body_bytes: int = 64 * MIB
     rows: int = 500_000
     seconds: float = 60.0
     pending: int = 256
+    bodies: int = 8
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of all bodies together that come in parts."""
+        return self.bodies * self.body_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+from pathlib import Path
 
 from filon.errors import RecipeError, SetupError
 from filon.serve.settings import ServeSettings
@@ -43,8 +44,11 @@ def check(settings: ServeSettings) -> None:
 
     Raises
     ------
-    RecipeError : `serve.token-needed`
+    RecipeError : `serve.models-missing`, `serve.token-needed`
     """
+    if settings.models and not settings.bundle.startswith("models:/") and not Path(settings.models).is_dir():
+        why = f"{settings.models} is a file" if Path(settings.models).exists() else f"there is no {settings.models}"
+        raise RecipeError("serve.models-missing", "--models names no folder", why, f"mkdir -p {settings.models}, or name another one")
     if settings.models and settings.host not in {"127.0.0.1", "::1", "localhost"} and not os.environ.get(TOKEN):
         why = f"--models lets whoever reaches {settings.host} change the model"
         raise RecipeError("serve.token-needed", "a server that others reach needs a token", why, f"export {TOKEN}=$(openssl rand -hex 32)")

@@ -1,9 +1,15 @@
-"""Answers in one piece: uvicorn writes the head of an answer and its body by two calls of the system, and its client wakes up twice."""
+"""Answers in one piece: uvicorn writes the head of an answer and its body by two calls of the system, and its client wakes up twice.
+
+And clients that never finish asking are let go.
+"""
 
 import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEADERS_S = 60.0
+"""From the connection, or from a request's first byte, to the end of its head; checked as often, so that it may take twice as long."""
 
 HEAD, GO_ON = b"HTTP/1.1 ", b"HTTP/1.1 100"
 
@@ -35,8 +41,39 @@ class Joined:
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol on such a transport."""
+    """uvicorn's protocol on such a transport; a client that does not finish the head of a request is let go.
+
+    uvicorn's own timer runs only between an answer and the next byte.
+    """
+
+    head_began = 0.0
+    """When the head that is being read began, by the loop's clock; 0 when none is."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there."""
         super().connection_made(Joined(transport))  # type: ignore[arg-type]
+        self.head_began = self.loop.time()
+        self._timer = self.loop.call_later(HEADERS_S, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        self._timer.cancel()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        super().on_message_begin()
+        self.head_began = self.head_began or self.loop.time()
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self.head_began = 0.0
+        super().on_headers_complete()
+
+    def _look(self) -> None:
+        """Close where a head is overdue, unless an answer to a request before it is under way."""
+        idle = self.cycle is None or self.cycle.response_complete
+        if idle and self.head_began and self.loop.time() - self.head_began >= HEADERS_S - 0.01:
+            self.transport.close()
+            return
+        self._timer = self.loop.call_later(HEADERS_S, self._look)

@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import uvicorn
 from tests.unit.package.conftest import rows, sealed
 
 from filon.package import Bundle
@@ -15,6 +18,7 @@ from filon.serve.meters import Meters
 from filon.serve.models import Models
 from filon.serve.served import Served
 from filon.serve.settings import Limits
+from filon.serve.whole import Protocol
 
 __all__ = ["rows", "sealed"]
 
@@ -36,7 +40,12 @@ class Heard:
         return self.json["error"]
 
 
-def ask(
+def ask(app: App, method: str, target: str, body: bytes | list[bytes] = b"", **more: Any) -> Heard:
+    """One request; see `asked`."""
+    return asyncio.run(asked(app, method, target, body, **more))
+
+
+async def asked(
     app: App, method: str, target: str, body: bytes | list[bytes] = b"", *, pause: float = 0, gone: bool = False, **headers: str
 ) -> Heard:
     """One request, as uvicorn would hand it over; a list of bytes comes in parts, with a pause before each."""
@@ -56,9 +65,24 @@ def ask(
 
     named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "method": method, "path": path, "query_string": query.encode(), "headers": named}
-    asyncio.run(app(scope, receive, send))
+    await app(scope, receive, send)
     start, end = sent
     return Heard(start["status"], {key.decode(): value.decode() for key, value in start["headers"]}, end["body"])
+
+
+@contextmanager
+def running(app: App) -> Iterator[int]:
+    """The application behind a real port."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, http=Protocol, lifespan="off", log_level="critical", ws="none"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        thread.join(0.02)
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 Make = Callable[..., App]
@@ -77,7 +101,7 @@ def make(sealed: Callable[..., Bundle]) -> Iterator[Make]:
 
     yield build
     for app in made:
-        app.threads.shutdown()
+        app.close()
 
 
 GOOD = {"age": 41, "Temperature (°C)": 20.5, "job": "miner", "zip": 28001, "member": True}

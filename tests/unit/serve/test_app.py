@@ -154,6 +154,67 @@ def test_a_csv_with_a_bad_cell_answers_its_other_rows(make: Make) -> None:
     assert third["label"]
 
 
+def test_a_line_that_cannot_be_read_is_refused_by_its_number_beside_good_ones(make: Make) -> None:
+    app = make()
+    body = b"\n".join((dumps(GOOD), b'{"age": 4', b"[" * 100_000, b"\xff", dumps(GOOD)))
+    heard = ask(app, "POST", "/invocations", body, content_type="application/jsonlines").json
+    assert heard["refused"] == 3
+    assert [(row["error"]["code"], row["error"]["row"]) for row in heard["predictions"][1:4]] == [
+        ("serve.row-unfit", row) for row in (1, 2, 3)
+    ]
+    assert heard["predictions"][0] == heard["predictions"][4]
+    assert heard["predictions"][0]["label"]
+
+
+@pytest.mark.parametrize("header", [False, True])
+def test_a_ragged_csv_row_is_refused_by_its_number_beside_good_ones(make: Make, header: bool) -> None:
+    app = make()
+    good = b"41,20.5,miner,28001,true\n"
+    names = ",".join(INPUTS).encode() + b"\n" if header else b""
+    kind = "text/csv; header=present" if header else "text/csv"
+    heard = ask(app, "POST", "/invocations", names + b"1,2\n" + good + b"1,2,3,4,5,6,7\n\n" + good + b"old" + good, content_type=kind).json
+    first, second, third, fourth, fifth = heard["predictions"]
+    assert heard["refused"] == 3
+    assert [(row["error"]["code"], row["error"]["row"]) for row in (first, third)] == [("serve.row-unfit", 0), ("serve.row-unfit", 2)]
+    assert "2 cells instead of 5" in first["error"]["why"]
+    assert (fifth["error"]["code"], fifth["error"]["field"], fifth["error"]["row"]) == ("serve.value-type", "age", 4)
+    alone = ask(app, "POST", "/invocations", good, content_type="text/csv").json["predictions"][0]
+    assert second == fourth == alone
+
+
+STRANGE = [
+    (b'{"age": 1' + b"0" * 400 + b"}", "age"),
+    (b'{"member": 1' + b"0" * 400 + b"}", "member"),
+    (b'{"\\ud800": 1, "age": "\\udfff"}', "age"),
+    (b'{"job": ["\\ud800"]}', "job"),
+]
+
+
+@pytest.mark.parametrize(("change", "field"), STRANGE)
+@pytest.mark.parametrize("derived", [False, True])
+def test_a_value_that_no_type_holds_is_refused_and_spoils_no_batch(make: Make, change: bytes, field: str, derived: bool) -> None:
+    app = make(derived=derived)
+    good = dumps({**GOOD, "month": "Jan"})
+    odd = good[:-1] + b"," + change[1:]  # of two values of one name, JSON has the last
+    alone = ask(app, "POST", "/invocations", odd)
+    assert (alone.status, alone.error["field"]) == (422, field)
+    heard = ask(app, "POST", "/invocations", b"[" + odd + b"," + good + b"]")
+    assert (heard.status, heard.json["refused"], heard.json["predictions"][0]["error"]["field"]) == (200, 1, field)
+    assert heard.json["predictions"][1]["label"]
+    for form in ("application/jsonlines", "text/csv", ARROW):
+        assert ask(app, "POST", "/invocations", b"[" + odd + b"," + good + b"]", accept=form).status == 200
+
+
+def test_a_name_that_utf8_cannot_write_is_answered_and_counted(make: Make) -> None:
+    app = make()
+    heard = ask(app, "POST", "/invocations", b'{"\\ud800": 1}')
+    assert (heard.status, heard.error["code"]) == (422, "package.column-missing")
+    assert "\\ud800" in heard.error["why"]
+    twice = ask(app, "POST", "/invocations", b'{"columns": ["\\ud800", "\\ud800"], "data": [[1, 2]]}')
+    assert (twice.status, twice.error["code"]) == (422, "package.column-twice")
+    assert b'filon_requests_total{route="invocations",status="422"} 2' in ask(app, "GET", "/metrics").body
+
+
 def test_an_unseen_category_is_scored_as_missing_and_named(make: Make) -> None:
     app = make()
     unseen = ask(app, "POST", "/invocations", dumps({**GOOD, "job": "astronaut"})).json
@@ -189,7 +250,9 @@ def test_reasons_add_up_to_the_margin(make: Make) -> None:
         (b"[" * 100_000, {}, 400, "serve.body-unreadable"),
         (b"\xff\xfe", {}, 400, "serve.body-unreadable"),
         (b"[1,2]", {}, 422, "serve.row-unfit"),
-        (b"1,2", {"content_type": "text/csv"}, 400, "serve.body-unreadable"),
+        (b"1,2", {"content_type": "text/csv"}, 422, "serve.row-unfit"),
+        (b'1,"2,3,4,5\n1,2,3,4,5\n', {"content_type": "text/csv"}, 400, "serve.body-unreadable"),
+        (b"{", {"content_type": "application/jsonlines"}, 422, "serve.row-unfit"),
         (b"PAR1", {"content_type": PARQUET}, 400, "serve.body-unreadable"),
         (b"\xff\xff\xff\xff\x10\0\0\0", {"content_type": ARROW}, 400, "serve.body-unreadable"),
         (b"x", {"content_type": "application/x-python-pickle"}, 415, "serve.media-type"),

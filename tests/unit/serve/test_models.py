@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.serve.conftest import GOOD, ask, dumps
+from tests.unit.serve.conftest import GOOD, Heard, ask, dumps
 
 from filon.package import Bundle, open_bundle
 from filon.package.sealed import seal
@@ -48,7 +48,12 @@ def serving(shelf: Path, tmp_path: Path) -> Iterator[Make]:
 
     yield build
     for app in made:
-        app.threads.shutdown()
+        app.close()
+
+
+def change(app: App, body: bytes, **headers: str) -> Heard:
+    """`POST /models`, as a program on this machine would."""
+    return ask(app, "POST", "/models", body, **{"content_type": "application/json", **headers})
 
 
 def probability(app: App) -> dict:
@@ -58,7 +63,7 @@ def probability(app: App) -> dict:
 def test_a_new_champion_answers_after_the_swap(serving: Make, shelf: Path) -> None:
     app = serving()
     before = probability(app)
-    heard = ask(app, "POST", "/models", b'{"champion": "second"}')
+    heard = change(app, b'{"champion": "second"}')
     assert heard.status == 200
     assert heard.json["models"]["champion"]["version"] == open_bundle(shelf / "second").version
     assert tuple(probability(app).values()) == open_bundle(shelf / "second").answer(GOOD).probability
@@ -85,7 +90,7 @@ def test_a_new_champion_answers_after_the_swap(serving: Make, shelf: Path) -> No
 def test_what_cannot_be_put_in_service_leaves_the_old_model(serving: Make, body: bytes, status: int, code: str, shelf: Path) -> None:
     app = serving()
     before = probability(app)
-    heard = ask(app, "POST", "/models", body)
+    heard = change(app, body)
     assert (heard.status, heard.error["code"]) == (status, code)
     assert str(shelf) not in heard.body.decode()
     assert probability(app) == before
@@ -93,27 +98,27 @@ def test_what_cannot_be_put_in_service_leaves_the_old_model(serving: Make, body:
 
 def test_a_damaged_bundle_is_refused(serving: Make, shelf: Path) -> None:
     (shelf / "second" / "model.onnx").write_bytes(b"x")
-    heard = ask(serving(), "POST", "/models", b'{"champion": "second"}')
+    heard = change(serving(), b'{"champion": "second"}')
     assert (heard.status, heard.error["code"]) == (422, "serve.bundle-refused")
     assert "package.damaged" in heard.error["why"]
 
 
 def test_a_challenger_answers_its_share(serving: Make) -> None:
     app = serving()
-    assert ask(app, "POST", "/models", b'{"challenger": "second", "share": 0.3}').status == 200
+    assert change(app, b'{"challenger": "second", "share": 0.3}').status == 200
     parts = [ask(app, "POST", "/invocations", dumps(GOOD)).headers["x-filon-part"] for _ in range(300)]
     assert 50 < parts.count("challenger") < 130
-    ask(app, "POST", "/models", b'{"challenger": null}')
+    change(app, b'{"challenger": null}')
     assert {ask(app, "POST", "/invocations", dumps(GOOD)).headers["x-filon-part"] for _ in range(20)} == {"champion"}
 
 
 def test_a_shadow_answers_nobody_and_both_are_captured(serving: Make, tmp_path: Path) -> None:
     capture = Capture(CaptureSettings(place=str(tmp_path / "kept")), Meters())
     app = serving(capture=capture)
-    ask(app, "POST", "/models", b'{"challenger": "second", "shadow": true}')
+    change(app, b'{"challenger": "second", "shadow": true}')
     heard = [ask(app, "POST", "/invocations", dumps(GOOD)) for _ in range(10)]
     assert {one.headers["x-filon-part"] for one in heard} == {"champion"}
-    app.threads.shutdown()
+    app.close()
     assert capture.close() == 0
     kept = {part: [] for part in ("champion", "challenger")}
     for file in (tmp_path / "kept").rglob("*.jsonl"):
@@ -127,7 +132,7 @@ def test_other_workers_follow(serving: Make, tmp_path: Path) -> None:
     state.mkdir()
     told, other = serving(state), serving(state)
     assert not other.models.follow()
-    ask(told, "POST", "/models", b'{"champion": "second"}')
+    change(told, b'{"champion": "second"}')
     assert other.models.follow()
     assert not other.models.follow()
     assert probability(other) == probability(told)
@@ -137,7 +142,7 @@ def test_other_workers_follow(serving: Make, tmp_path: Path) -> None:
 
 
 def test_without_a_shelf_no_model_can_be_named(make: Make) -> None:
-    heard = ask(make(), "POST", "/models", b'{"champion": "second"}')
+    heard = change(make(), b'{"champion": "second"}')
     assert (heard.status, heard.error["code"]) == (404, "serve.bundle-unknown")
 
 
@@ -145,7 +150,7 @@ def test_a_server_that_follows_an_alias_is_not_changed_by_a_request(sealed: Call
     shutil.copytree(sealed("gbt").path, tmp_path / "second")
     meters = Meters()
     app = App(Models(Served(sealed(), meters, threads=1), shelf=tmp_path, closed=True), meters, Limits())
-    heard = ask(app, "POST", "/models", dumps({"champion": "second"}))
+    heard = change(app, dumps({"champion": "second"}))
     assert (heard.status, heard.error["code"]) == (404, "serve.bundle-unknown")
     assert app.models.champion.bundle.version == sealed().version
-    app.threads.shutdown()
+    app.close()

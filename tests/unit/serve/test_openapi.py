@@ -4,14 +4,12 @@ import json
 import re
 import shutil
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
 import pytest
-from tests.unit.serve.conftest import GOOD, ask, dumps
+from tests.unit.serve.conftest import GOOD, ask, dumps, running
 
 from filon.serve.app import App
 
@@ -41,21 +39,6 @@ def test_the_page_speaks_to_nobody_else_and_tells_nothing_before_the_token(make:
     assert not re.search(rb"https?://", heard.body)
     assert b"Temperature" not in heard.body
     assert ask(app, "GET", "/openapi.json").status == 401
-
-
-@contextmanager
-def running(app: App) -> Iterator[int]:
-    """The application behind a real port."""
-    import uvicorn
-
-    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_level="critical", ws="none"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        thread.join(0.02)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    thread.join()
 
 
 @pytest.mark.browser
