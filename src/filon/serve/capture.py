@@ -190,7 +190,7 @@ class Capture:
 
     def _file(self, event: Event) -> Path:
         hour = dt.datetime.fromtimestamp(event.at, dt.UTC)
-        folder = self.place / _plain_name(event.model["name"]) / event.part / f"{hour:%Y/%m/%d/%H}"
+        folder = self.place / plain_name(event.model["name"]) / event.part / f"{hour:%Y/%m/%d/%H}"
         part = self._files.get(folder, 0)
         return folder / f"{self.name}{f'-{part}' if part else ''}{self.ending}"
 
@@ -279,7 +279,11 @@ def _output(event: Event) -> dict[str, str]:
     return {"observedContentType": JSON, "mode": "OUTPUT", "data": data, "encoding": "JSON"}
 
 
-def _plain_name(name: str) -> str:
-    """A recipe's name as a folder of this place and nowhere else."""
+def plain_name(name: str) -> str:
+    """A model's name as a folder of captures, and nowhere else.
+
+    >>> plain_name("bank/../north")
+    'bank-..-north'
+    """
     plain = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name).strip(".")
     return plain or "model"

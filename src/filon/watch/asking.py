@@ -14,12 +14,14 @@ from pydantic import ValidationError
 
 from filon.engines.base import Column, Source
 from filon.engines.captures import EVENT, INFERENCE, marked, recent
+from filon.engines.s3 import ask, filesystem, is_remote, key_of
 from filon.engines.storage import find_files
 from filon.errors import DataError, RecipeError, some
 from filon.events import Listen
 from filon.read import read_like
 from filon.read.reading import look
 from filon.read.settings import DataSettings
+from filon.serve.capture import plain_name
 from filon.watch.settings import WatchSettings
 
 if TYPE_CHECKING:
@@ -136,12 +138,17 @@ def source_of(bundle: Bundle, asked: Asked, since: float | None, listen: Listen)
 
 def _capture_root(bundle: Bundle, place: str) -> str:
     """The folder of the champion's captures below a place that holds several models', else the place itself."""
-    if place.startswith("s3://"):
-        return place
-    for inner in (Path(bundle.name) / "champion", Path("champion")):
-        if (Path(place) / inner).is_dir():
-            return str(Path(place) / inner)
-    return place
+    inside = (f"{place.rstrip('/')}/{inner}" for inner in (f"{plain_name(bundle.name)}/champion", "champion"))
+    return next((folder for folder in inside if _is_folder(folder)), place)
+
+
+def _is_folder(place: str) -> bool:
+    if not is_remote(place):
+        return Path(place).expanduser().is_dir()
+    if any(mark in place for mark in "*?["):
+        return False
+    info = ask(lambda: filesystem().get_file_info(key_of(place)), place)
+    return bool(info.type.name == "Directory")
 
 
 def join_of(bundle: Bundle, asked: Asked, rows: Source, listen: Listen) -> Join | None:
