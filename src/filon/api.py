@@ -125,7 +125,7 @@ def train(
     runs : where runs are kept; `runs/` beside the recipe when left out
     resume : go on with the newest unfinished run of this very recipe
     base : where relative paths of the recipe start; its own folder when left out
-    memory_mib : resident memory to stay within, in MiB
+    memory_mib : resident memory to stay within, in MiB; half of what is free when left out
 
     Returns
     -------
@@ -176,14 +176,16 @@ def check(
     from filon import pipeline
     from filon.check.cost import cost
     from filon.check.writing import profile_page
+    from filon.engines.memory import default_mib
     from filon.read import read
 
     file = _recipe(recipe, sets)
     with computing(engine, threads=threads, memory_mib=memory_mib, spark=file.recipe.places.spark, listen=listen) as at_work:
         table = at_work.read(read(file.recipe.data, file.base, listen))
         checked = pipeline.look(file, table, at_work, listen)
-    effective = file.recipe
-    estimate = cost(checked, train_share=effective.split.train, valid_share=effective.split.valid, trial_rows=effective.search.rows)
+    effective, within = file.recipe, (memory_mib or default_mib()) if engine == "embedded" else 0  # Spark's memory is its own matter
+    shares = {"train_share": effective.split.train, "valid_share": effective.split.valid}
+    estimate = cost(checked, **shares, trial_rows=effective.search.rows, within_mib=within)
     if html is not None:
         write_atomic(Path(html), profile_page(checked, effective.name, effective.evaluate.lang))
     return Looked(
@@ -292,8 +294,9 @@ def _refuse_mllib(file: RecipeFile, engine: str) -> None:
 
 def _cost_lines(cost: Cost) -> tuple[str, ...]:
     """What training will need, in words."""
+    within = f"{_size(cost.within_mib << 20)} to stay within, {_size(cost.machine_bytes)} here" if cost.within_mib else "the engine's own"
     verdict = "fits" if cost.fits else "does not fit: the trainer will keep its matrix on disk"
-    memory = f"about {_size(cost.peak_bytes)} of memory ({_size(cost.machine_bytes)} here): {verdict}"
+    memory = f"about {_size(cost.peak_bytes)} of memory ({within})" + (f": {verdict}" if cost.within_mib else "")
     return (
         f"{cost.rows:,} rows x {cost.features:,} features; a trial sees at most {cost.trial_rows:,} rows",
         f"{_size(cost.scratch_bytes)} on disk while it runs, {memory}",

@@ -32,7 +32,7 @@ def computing(
     ----------
     name : one of `engines.ENGINES`
     scratch : where FILON_SCRATCH does not say it; the system's temporary folder when left out
-    threads, memory_mib : cores, and resident memory in MiB, to stay within; all when left out
+    threads, memory_mib : cores, and resident memory in MiB, to stay within; all cores and half of the free memory when left out
 
     Raises
     ------

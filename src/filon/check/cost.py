@@ -1,10 +1,9 @@
 """What a training will need, estimated before it is begun."""
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from filon.check.records import Checked
+from filon.engines.memory import matrix_mib, memory_bytes
 
 PROCESS_BYTES = 450 << 20
 """Python with DuckDB, Arrow and XGBoost loaded, before any row."""
@@ -24,36 +23,40 @@ class Cost:
     """What a training will need. Bytes are of one machine.
 
     rows : with a label
-    trial_rows : training rows that a trial of the search sees at most
+    trial_rows, refit_rows : training rows that a trial of the search sees at most, and that the refit sees
     scratch_bytes : on disk, the encoded rows with their hashes
     trial_bytes, refit_bytes : of memory, what the trainer holds of one trial's rows and of the refit's
     peak_bytes : of memory, the whole process at its largest
     machine_bytes : of memory, what the machine (or its container) has; 0 when that is not known
+    within_mib : of memory, what the training stays within; 0 when there is no limit
     """
 
     rows: int
     features: int
     trial_rows: int
+    refit_rows: int
     scratch_bytes: int
     trial_bytes: int
     refit_bytes: int
     peak_bytes: int
     machine_bytes: int
+    within_mib: int
 
     @property
     def fits(self) -> bool:
-        """Whether the machine has the memory; True when its memory is not known."""
-        return self.machine_bytes == 0 or self.peak_bytes <= self.machine_bytes
+        """Whether the trainer keeps its matrix in memory, as it decides itself (`engines.trainer.matrix`); else it lies on disk."""
+        most = matrix_mib(self.within_mib)
+        return most == 0 or self.refit_rows * (self.features * SPARSE_BYTES + ROW_BYTES) <= most << 20
 
 
-def cost(checked: Checked, *, train_share: float, valid_share: float, trial_rows: int, machine_bytes: int | None = None) -> Cost:
+def cost(checked: Checked, *, train_share: float, valid_share: float, trial_rows: int, within_mib: int = 0) -> Cost:
     """Estimate what a training will need.
 
     Parameters
     ----------
     train_share, valid_share : of the split, 0 to 1
     trial_rows : the recipe's `search.rows`
-    machine_bytes : memory to stay within; what the machine has when left out
+    within_mib : memory to stay within, 0 for no limit
     """
     profile = checked.profile
     rows = profile.rows - profile.label_missing
@@ -69,25 +72,11 @@ def cost(checked: Checked, *, train_share: float, valid_share: float, trial_rows
         rows=rows,
         features=features,
         trial_rows=trial,
+        refit_rows=refit,
         scratch_bytes=rows * (4 * features + 20),
         trial_bytes=round(trial * by_row),
         refit_bytes=round(refit * by_row),
         peak_bytes=peak,
-        machine_bytes=memory_bytes() if machine_bytes is None else machine_bytes,
+        machine_bytes=memory_bytes(),
+        within_mib=within_mib,
     )
-
-
-def memory_bytes() -> int:
-    """Memory of this machine, or of the container that holds this process; 0 when it cannot be told."""
-    try:
-        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):
-        return 0
-    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            limit = Path(file).read_text(encoding="ascii").strip()
-        except OSError:
-            continue
-        if limit.isdigit() and int(limit) < whole:
-            return int(limit)
-    return whole

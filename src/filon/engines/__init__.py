@@ -37,7 +37,7 @@ def open_engine(
     name : one of `ENGINES`
     scratch : folder in which the engine makes one of its own, removed when it is left
     threads : cores to use, 0 for all
-    memory_mib : resident memory to stay within, 0 for no limit of our own
+    memory_mib : resident memory to stay within; when 0 the embedded engine takes half of what is free, and Spark's own settings count there
     spark : how Spark is reached and used; only the engine "spark" looks at it
     listen : hears what a long step says
 
@@ -75,6 +75,7 @@ def open_stream(
     *,
     data: str,
     checkpoint: str,
+    out: str,
     identity: dict[str, str],
     columns: Sequence[Column],
     once: bool,
@@ -83,7 +84,7 @@ def open_stream(
 
     Raises
     ------
-    RecipeError : `predict.stream-option`, `predict.stream-checkpoint`
+    RecipeError : `predict.stream-option`, `predict.stream-checkpoint`, `predict.stream-output`
     """
     from filon.engines.spark import SparkEngine
     from filon.engines.spark.streaming import Stream
@@ -91,18 +92,21 @@ def open_stream(
     computing: object = engine
     if not isinstance(computing, SparkEngine):
         raise RecipeError("predict.stream-option", "only Spark scores a stream", f"the engine is {engine.name}", "--stream --engine spark")
-    what = Stream(data=data, checkpoint=checkpoint, identity=identity, columns=tuple(columns), once=once)
+    what = Stream(data=data, checkpoint=checkpoint, out=out, identity=identity, columns=tuple(columns), once=once)
     return computing.stream(what, score)
 
 
-def spark_udf(answer: "Callable[[object], np.ndarray]", classes: int, *, name: str = "", spark: object = None) -> object:
-    """A pandas UDF of Spark over structs (see `engines.spark.udf`), registered for SQL where a name is given.
+def spark_udf(
+    answer: "Callable[[object], np.ndarray]", classes: int, columns: "Sequence[str]", *, name: str = "", spark: object = None
+) -> object:
+    """A vectorized UDF of Spark over structs (see `engines.spark.udf`), registered for SQL where a name is given.
 
     Parameters
     ----------
-    answer : probability by class of the rows of a pandas DataFrame, (rows, classes) float32; pickled to the workers
+    answer : probability by class of the rows of a pandas DataFrame or an Arrow RecordBatch, (rows, classes) float32; pickled to the workers
+    columns : those that the answer depends on
     spark : the session to register with; the active one when left out
     """
     from filon.engines.spark.udf import udf
 
-    return udf(answer, classes, name=name, spark=spark)
+    return udf(answer, classes, columns, name=name, spark=spark)

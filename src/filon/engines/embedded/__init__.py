@@ -14,6 +14,7 @@ from filon.engines.base import FitPlan, Fitted, LabelPlan, Profile, Sink, Source
 from filon.engines.embedded.folds import EmbeddedFold, EmbeddedFolds
 from filon.engines.embedded.memory import give_back, keep_freed
 from filon.engines.embedded.scoring import ScoredTable
+from filon.engines.memory import default_mib, matrix_mib
 from filon.engines.survey import Survey, SurveyPlan
 from filon.engines.tally import Tally
 from filon.errors import SetupError
@@ -24,18 +25,18 @@ from filon.trees import Ensemble
 READER_MIB = 2048
 """Most that DuckDB may hold while it streams a table; what needs more goes to scratch."""
 
-BASE_MIB = 512
-"""Resident memory of the process beside the trainer's matrix: libraries, readers' and blocks' buffers."""
-
 
 class EmbeddedEngine:
-    """Everything an engine does, within this process (see `engines.base.Engine`); scratch files live in a folder of its own."""
+    """Everything an engine does, within this process (see `engines.base.Engine`); scratch files live in a folder of its own.
+
+    `memory_mib` is resident memory to stay within; half of what is free when it is 0.
+    """
 
     name = "embedded"
 
     def __init__(self, *, scratch: Path, threads: int = 0, memory_mib: int = 0, listen: Listen = silence) -> None:
         self.threads = threads or len(os.sched_getaffinity(0))
-        self.memory_mib, self.listen = memory_mib, listen
+        self.memory_mib, self.listen = memory_mib or default_mib(), listen
         try:
             scratch.mkdir(parents=True, exist_ok=True)
             self.folder = Path(tempfile.mkdtemp(prefix="filon-", dir=scratch))
@@ -110,8 +111,7 @@ class EmbeddedEngine:
         if plan.part is not None:
             train, valid = train.parted(*plan.part, folds.plan)
         give_back()
-        scratch = str(self._new_folder("fit"))
-        room = max(BASE_MIB, self.memory_mib - BASE_MIB) if self.memory_mib else 0
+        scratch, room = str(self._new_folder("fit")), matrix_mib(self.memory_mib)
         yield from fit(train, valid, trials, plan, threads=self.threads, memory_mib=room, scratch=scratch, listen=self.listen)
 
     def score(self, rows: Any, ensemble: Ensemble | Model, encoding: Encoding, threshold: float | None = None) -> ScoredTable:

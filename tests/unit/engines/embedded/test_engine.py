@@ -12,7 +12,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
-from filon.engines import open_engine
+from filon.engines import memory, open_engine
 from filon.engines.base import FitPlan, LabelPlan, Sink, SplitPlan, Trial
 from filon.engines.embedded import EmbeddedEngine, pulse
 from filon.engines.tally import count
@@ -63,6 +63,22 @@ def trained(engine: EmbeddedEngine, table: Any) -> tuple[Any, Ensemble]:
     (fitted,) = engine.fit(folds, [trial], FitPlan())
     assert fitted.ensemble is not None, fitted.error
     return folds, fitted.ensemble
+
+
+def test_a_table_past_half_of_the_free_memory_is_trained_from_disk_unless_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import xgboost
+
+    monkeypatch.setattr(memory, "free_bytes", lambda: 4 << 20)
+    monkeypatch.setattr(memory, "BASE_MIB", 1)
+    on_disk: list[int] = []
+    real = xgboost.ExtMemQuantileDMatrix
+    monkeypatch.setattr(xgboost, "ExtMemQuantileDMatrix", lambda *args, **more: on_disk.append(1) or real(*args, **more))
+    for told, wanted in ((0, 1), (64, 0)):
+        on_disk.clear()
+        with EmbeddedEngine(scratch=tmp_path / "scratch", memory_mib=told) as engine:
+            assert engine.memory_mib == (told or 2)
+            trained(engine, table_of(engine, people(60_000), tmp_path, form="parquet"))
+        assert len(on_disk) == wanted
 
 
 def test_scores_of_a_table_and_of_a_fold_are_those_of_the_ensemble(engine: EmbeddedEngine, tmp_path: Path) -> None:
