@@ -132,7 +132,7 @@ def predict_stream(
     Parameters
     ----------
     data : folder or glob, s3:// too; writers put whole files there (write beside, then rename). Or kafka://servers/topic, of JSON
-    out : folder; the rows of each batch are in a folder `batch=N` of it
+    out : folder, of this stream alone; the rows of each batch are in a folder `batch=N` of it
     checkpoint : folder of the stream's notes, its own for ever
     available_now : score what is there, then end
     """
@@ -144,7 +144,7 @@ def predict_stream(
 
 
 def udf(bundle: str | Path | Bundle, *, name: str = "", spark: Any = None) -> Any:
-    """A pandas UDF of Spark that scores a struct of the bundle's columns.
+    """A vectorized UDF of Spark that scores a struct of the bundle's columns; moments are read in UTC, whatever the session's zone.
 
     Parameters
     ----------
@@ -164,7 +164,8 @@ def udf(bundle: str | Path | Bundle, *, name: str = "", spark: Any = None) -> An
     from filon.package.structs import FrameScorer
 
     opened = load(bundle)
-    return spark_udf(FrameScorer(opened), len(opened.classes), name=name, spark=spark)
+    needed = tuple(column.name for column in opened.inputs)
+    return spark_udf(FrameScorer(opened), len(opened.classes), needed, name=name, spark=spark)
 
 
 def load(bundle: str | Path | Bundle) -> Bundle:

@@ -243,6 +243,7 @@ Code = Literal[
     "predict.stream-checkpoint",
     "predict.stream-kafka",
     "predict.stream-option",
+    "predict.stream-output",
     "read.binary",
     "read.column-unknown",
     "read.columns-alike",

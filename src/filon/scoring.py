@@ -88,7 +88,7 @@ def predict_stream(
 
     Raises
     ------
-    RecipeError : `predict.stream-checkpoint`, `predict.stream-option`, `predict.keep-unknown`
+    RecipeError : `predict.stream-checkpoint`, `predict.stream-output`, `predict.stream-option`, `predict.keep-unknown`
     """
     beside = (rejects or f"{out.rstrip('/')}.rejected").rstrip("/")
     identity = {"bundle": bundle.version, "data": _from_here(data), "out": _from_here(out)}
@@ -104,7 +104,7 @@ def predict_stream(
         wanted = _kept(_keys(bundle), source, keep)
         return engine.write(scored, Sink(path=f"{out}/batch={number}", format="parquet", keep=wanted, rejects=f"{beside}/batch={number}"))
 
-    return open_stream(engine, score, data=data, checkpoint=checkpoint, identity=identity, columns=bundle.inputs, once=once)
+    return open_stream(engine, score, data=data, checkpoint=checkpoint, out=out, identity=identity, columns=bundle.inputs, once=once)
 
 
 def _from_here(path: str) -> str:

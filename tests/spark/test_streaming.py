@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -13,14 +14,19 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.spark.twins import LOCAL
 from tests.unit.package.conftest import rows, seal
 
 from filon.bundles import predict_stream
 from filon.engines.spark import streaming
+from filon.engines.spark.session import Session
 from filon.errors import RecipeError, SetupError
 from filon.package import Bundle
 
 pytestmark = [pytest.mark.spark]
+
+SCALA = {"3.5": "2.12", "4.1": "2.13"}
+"""Of the builds of pyspark on PyPI."""
 
 
 @pytest.fixture(scope="module")
@@ -91,15 +97,36 @@ def test_checkpoint_of_another_stream_is_refused(arrivals: Arrivals, tmp_path: P
 def test_checkpoint_that_is_not_ours_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes" / "offsets").mkdir(parents=True)
     with pytest.raises(RecipeError) as caught:
-        streaming.claim(str(tmp_path / "notes"), {"bundle": "b"})
+        streaming.claim(str(tmp_path / "notes"), str(tmp_path / "out"), {"bundle": "b"})
     assert caught.value.code == "predict.stream-checkpoint"
     assert not (tmp_path / "notes" / "filon.json").exists()
 
 
-def test_checkpoint_notes_whose_it_is(tmp_path: Path) -> None:
-    streaming.claim(str(tmp_path / "notes"), {"bundle": "b"})
-    streaming.claim(str(tmp_path / "notes"), {"bundle": "b"})
-    assert json.loads((tmp_path / "notes" / "filon.json").read_text()) == {"bundle": "b"}
+def test_checkpoint_and_output_note_whose_they_are(tmp_path: Path) -> None:
+    for _ in range(2):
+        streaming.claim(str(tmp_path / "notes"), str(tmp_path / "out"), {"bundle": "b"})
+    noted = json.loads((tmp_path / "notes" / "filon.json").read_text())
+    assert noted["bundle"] == "b"
+    assert json.loads((tmp_path / "out" / "_filon.json").read_text()) == noted
+
+
+def test_new_checkpoint_never_replaces_the_batches_of_an_output(arrivals: Arrivals) -> None:
+    arrivals.send("a", rows(50))
+    arrivals.stream()
+    before = {path.name for path in (arrivals.folder / "out" / "batch=0").iterdir()}
+    (arrivals.folder / "notes").rename(arrivals.folder / "notes.lost")
+    for checkpoint in ("notes", "other"):
+        with pytest.raises(RecipeError) as caught:
+            arrivals.stream(checkpoint=str(arrivals.folder / checkpoint))
+        assert caught.value.code == "predict.stream-output"
+        assert "--out" in caught.value.fix
+        assert not (arrivals.folder / checkpoint).exists(), "a refused stream owns nothing"
+    (arrivals.folder / "out" / "_filon.json").unlink()
+    with pytest.raises(RecipeError, match="output"):
+        arrivals.stream()
+    assert {path.name for path in (arrivals.folder / "out" / "batch=0").iterdir()} == before
+    (arrivals.folder / "notes.lost").rename(arrivals.folder / "notes")
+    assert arrivals.stream().batches == 0
 
 
 def test_file_that_cannot_be_scored_stops_the_stream_with_its_error(arrivals: Arrivals) -> None:
@@ -107,7 +134,7 @@ def test_file_that_cannot_be_scored_stops_the_stream_with_its_error(arrivals: Ar
     with pytest.raises(Exception, match="age") as caught:
         arrivals.stream()
     assert getattr(caught.value, "code", "") == "read.columns-lacking"
-    assert not (arrivals.folder / "out").exists()
+    assert [one.name for one in (arrivals.folder / "out").iterdir()] == ["_filon.json"]
 
 
 def test_sigterm_ends_the_stream_after_the_batch_under_way(arrivals: Arrivals) -> None:
@@ -127,13 +154,32 @@ def test_sigterm_ends_the_stream_after_the_batch_under_way(arrivals: Arrivals) -
     assert done.rows == len(arrivals.scored()) == 50
 
 
-def test_topic_without_a_connector_names_the_jar(arrivals: Arrivals) -> None:
+def test_topic_without_a_connector_names_the_jar(arrivals: Arrivals, spark_session: Any) -> None:
     with pytest.raises(SetupError) as caught:
         predict_stream(
             arrivals.bundle, "kafka://127.0.0.1:9092/rows", str(arrivals.folder / "out"), checkpoint=str(arrivals.folder / "notes")
         )
     assert caught.value.code == "predict.stream-kafka"
-    assert "spark-sql-kafka" in caught.value.fix
+    assert f"spark-sql-kafka-0-10_{SCALA[spark_session.version[:3]]}:{spark_session.version}" in caught.value.fix
+
+
+def test_stream_over_s3_without_its_jars_is_told(arrivals: Arrivals) -> None:
+    with pytest.raises(SetupError) as caught:
+        predict_stream(arrivals.bundle, "s3://mine/in", str(arrivals.folder / "out"), checkpoint=str(arrivals.folder / "notes"))
+    assert caught.value.code == "engines.s3a-missing"
+    assert re.search(r"hadoop-aws:3\.\d+\.\d+", caught.value.fix)
+
+
+def test_messages_of_a_batch_leave_the_work_folder_when_it_is_done(spark_session: Any, bundle: Bundle, tmp_path: Path) -> None:
+    session = Session(LOCAL, tmp_path)
+    what = streaming.Stream(data="kafka://h:1/t", checkpoint="", out="", identity={}, columns=bundle.inputs)
+    for said, many in (['{"age": 40}'], 1), ([], 0):
+        frame = spark_session.createDataFrame([(one,) for one in said], "value string")
+        with streaming._files(session, what, frame) as files:
+            assert len(files) == many
+            assert len(list(Path(session.work.removeprefix("file://")).iterdir())) == 1
+        assert list(Path(session.work.removeprefix("file://")).iterdir()) == []
+    session.close()
 
 
 def test_messages_become_rows_of_the_bundles_columns(spark_session: Any, bundle: Bundle) -> None:

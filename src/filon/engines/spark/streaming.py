@@ -10,11 +10,12 @@ import json
 import signal
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filon.engines import s3
 from filon.engines.base import Column, Written
@@ -26,7 +27,9 @@ FILES_A_BATCH = 1000
 EVERY_S = 5
 """Seconds between two looks for new files."""
 
-NOTE = "filon.json"
+NOTE, NOTE_BESIDE_ROWS = "filon.json", "_filon.json"
+"""Whose a checkpoint and an output are; readers of folders pass names with an underscore over."""
+
 PATIENCE_S = 60.0
 """How long a batch under way may take to end, once somebody asks the stream to stop; it would be done again, were it cut off."""
 
@@ -38,6 +41,7 @@ ANY_SCHEMA = "path string, modificationTime timestamp, length bigint, content bi
 class Stream:
     """What is scored: new files of `data` (a folder or glob of Parquet, or kafka://servers/topic), with notes kept in `checkpoint`.
 
+    out : folder in which `score` leaves a folder a batch
     identity : what makes this stream itself: the bundle, the data and the output
     columns : the bundle's source columns, from which a topic's JSON is read
     once : what is there is scored, then the stream ends
@@ -45,6 +49,7 @@ class Stream:
 
     data: str
     checkpoint: str
+    out: str
     identity: dict[str, str]
     columns: tuple[Column, ...]
     once: bool = False
@@ -69,19 +74,20 @@ def stream(session: Session, what: Stream, score: Batch, listen: Listen) -> Stre
 
     Raises
     ------
-    RecipeError : `predict.stream-checkpoint`
-    SetupError : `predict.stream-kafka`, `engines.connect-lacks`
+    RecipeError : `predict.stream-checkpoint`, `predict.stream-output`
+    SetupError : `predict.stream-kafka`, `engines.connect-lacks`, `engines.s3a-missing`
     """
     refuse_connect(session, "a stream is scored by the driver itself, batch by batch")
-    claim(what.checkpoint, what.identity)
+    claim(what.checkpoint, what.out, what.identity)
     done: list[Written] = []
     errors: list[BaseException] = []
 
     def each(frame: Any, number: int) -> None:
         try:
-            files = _files(session, what, frame)
+            with _files(session, what, frame) as files:
+                if files:
+                    done.append(score(files, number))
             if files:
-                done.append(score(files, number))
                 last = done[-1]
                 text = f"batch {number}: {len(files):,} file{'s' * (len(files) > 1)}, {last.rows:,} rows, {last.rejected:,} rejected"
                 listen(Event(stage="score", text=text, fields={"batch": number, "rows": last.rows, "rejected": last.rejected}))
@@ -90,8 +96,9 @@ def stream(session: Session, what: Stream, score: Batch, listen: Listen) -> Stre
             raise
 
     with stopped_by_signals() as stop:
-        writer = _frame(session, what).writeStream.foreachBatch(each).option("checkpointLocation", _spark_path(what.checkpoint))
-        query = (writer.trigger(availableNow=True) if what.once else writer.trigger(processingTime=f"{EVERY_S} seconds")).start()
+        with session.in_our_words(what.data):
+            writer = _frame(session, what).writeStream.foreachBatch(each).option("checkpointLocation", _spark_path(what.checkpoint))
+            query = (writer.trigger(availableNow=True) if what.once else writer.trigger(processingTime=f"{EVERY_S} seconds")).start()
         listen(Event(stage="score", text=f"waiting for files in {what.data}"))
         _until_ended(query, stop)
     if errors:
@@ -129,48 +136,68 @@ def stopped_by_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def claim(checkpoint: str, identity: dict[str, str]) -> None:
-    """Note in the checkpoint whose it is; refuse one of another stream.
+def claim(checkpoint: str, out: str, identity: dict[str, str]) -> None:
+    """Note in the checkpoint and in the output whose they are; refuse those of another stream.
+
+    Every checkpoint counts its batches from 0, so an output takes the batches of one checkpoint alone, known by a number of its own.
 
     Raises
     ------
-    RecipeError : `predict.stream-checkpoint`
+    RecipeError : `predict.stream-checkpoint`, `predict.stream-output`
     """
-    noted, empty = _noted(checkpoint)
-    if noted is None and not empty:
-        raise _of_another(checkpoint, "it holds notes, but not of a stream of Filon")
-    if noted is not None and noted != identity:
-        differs = [f'{name} was "{noted.get(name, "")}", is "{value}"' for name, value in identity.items() if noted.get(name) != value]
-        raise _of_another(checkpoint, "; ".join(differs))
-    if noted is None:
-        text = json.dumps(identity, ensure_ascii=False).encode()
-        if s3.is_remote(checkpoint):
-            store = s3.filesystem()
-            with s3.ask(lambda: store.open_output_stream(f"{s3.key_of(checkpoint)}/{NOTE}"), checkpoint) as out:
-                out.write(text)
-            return
-        Path(checkpoint).mkdir(parents=True, exist_ok=True)
-        (Path(checkpoint) / NOTE).write_bytes(text)
+    noted, names = _noted(checkpoint, NOTE)
+    if noted is None and names:
+        raise _of_another("checkpoint", checkpoint, "it holds notes, but not of a stream of Filon")
+    if noted is not None and (differs := _differences(noted, identity)):
+        raise _of_another("checkpoint", checkpoint, differs)
+    mine = {**identity, "stream": uuid.uuid4().hex if noted is None else noted.get("stream", "")}
+    there, names = _noted(out, NOTE_BESIDE_ROWS)
+    if there is None and noted is None and any(name.startswith("batch=") for name in names):
+        raise _of_another("output", out, f"it holds batches, and the checkpoint {checkpoint} is new")
+    if there is not None and there != mine:
+        why = _differences(there, identity) or f"its batches were counted in another checkpoint than {checkpoint}"
+        raise _of_another("output", out, why)
+    for folder, name, known in ((checkpoint, NOTE, noted), (out, NOTE_BESIDE_ROWS, there)):
+        if known is None:
+            _note(folder, name, mine)
 
 
-def _noted(checkpoint: str) -> tuple[dict[str, str] | None, bool]:
-    """Whose a checkpoint is (None: nobody's), and whether it is empty."""
+def _differences(noted: dict[str, str], identity: dict[str, str]) -> str:
+    return "; ".join(f'{name} was "{noted.get(name, "")}", is "{value}"' for name, value in identity.items() if noted.get(name) != value)
+
+
+def _noted(folder: str, name: str) -> tuple[dict[str, str] | None, list[str]]:
+    """Whose a folder is (None: nobody's), and what is in it."""
     from pyarrow import fs
 
-    store, root = (s3.filesystem(), s3.key_of(checkpoint)) if s3.is_remote(checkpoint) else (fs.LocalFileSystem(), checkpoint)
-    info = store.get_file_info(fs.FileSelector(root, recursive=False, allow_not_found=True))
-    if not any(one.base_name == NOTE for one in info):
-        return None, not info
-    with store.open_input_stream(f"{root}/{NOTE}") as content:
-        noted: dict[str, str] = json.loads(content.read())
-    return noted, False
+    store, root = (s3.filesystem(), s3.key_of(folder)) if s3.is_remote(folder) else (fs.LocalFileSystem(), folder)
+
+    def look() -> tuple[dict[str, str] | None, list[str]]:
+        names = [one.base_name for one in store.get_file_info(fs.FileSelector(root, recursive=False, allow_not_found=True))]
+        if name not in names:
+            return None, names
+        with store.open_input_stream(f"{root}/{name}") as content:
+            return json.loads(content.read()), names
+
+    return s3.ask(look, folder) if s3.is_remote(folder) else look()
 
 
-def _of_another(checkpoint: str, why: str) -> RecipeError:
-    what = f"the checkpoint {checkpoint} belongs to another stream"
-    return RecipeError(
-        "predict.stream-checkpoint", what, why, "name a new folder with --checkpoint, or go on with the stream it belongs to"
-    )
+def _note(folder: str, name: str, mine: dict[str, str]) -> None:
+    text = json.dumps(mine, ensure_ascii=False).encode()
+    if not s3.is_remote(folder):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        (Path(folder) / name).write_bytes(text)
+        return
+    store = s3.filesystem()
+    with s3.ask(lambda: store.open_output_stream(f"{s3.key_of(folder)}/{name}"), folder) as out:
+        out.write(text)
+
+
+def _of_another(kind: str, folder: str, why: str) -> RecipeError:
+    code: Literal["predict.stream-checkpoint", "predict.stream-output"]
+    code = "predict.stream-checkpoint" if kind == "checkpoint" else "predict.stream-output"
+    fix = "name new folders with --checkpoint and --out, or go on with the stream it belongs to"
+    return RecipeError(code, f"the {kind} {folder} belongs to another stream", why, fix)
 
 
 def _frame(session: Session, what: Stream) -> Any:
@@ -198,17 +225,26 @@ def _kafka(session: Session, data: str) -> Any:
             "predict.stream-kafka",
             "Spark has no connector for Kafka",
             " ".join(str(exc).split())[:200],
-            f"--spark-conf spark.jars.packages=org.apache.spark:spark-sql-kafka-0-10_2.13:{session.spark.version}",
+            f"--spark-conf spark.jars.packages=org.apache.spark:spark-sql-kafka-0-10_{_scala(session)}:{session.spark.version}",
         ) from exc
 
 
-def _files(session: Session, what: Stream, frame: Any) -> tuple[str, ...]:
-    """The files of a batch; a topic's messages become files of the work folder first."""
-    if what.data.startswith(KAFKA):
-        rows = parsed(frame, what.columns)
-        place = session.keep(rows, "kafka", origin=what.data)
-        return () if session.kept(place).isEmpty() else (place.removeprefix("file://"),)
-    return tuple(sorted(_local(row["path"]) for row in frame.collect()))
+def _scala(session: Session) -> str:
+    """Scala's version as jars are named by it: Spark 3.5 is there for 2.12 and for 2.13."""
+    return str(session.spark._jvm.scala.util.Properties.versionNumberString()).rpartition(".")[0]
+
+
+@contextmanager
+def _files(session: Session, what: Stream, frame: Any) -> Iterator[tuple[str, ...]]:
+    """The files of a batch; a topic's messages are files of the work folder until the batch is done."""
+    if not what.data.startswith(KAFKA):
+        yield tuple(sorted(_local(row["path"]) for row in frame.collect()))
+        return
+    place = session.keep(parsed(frame, what.columns), "kafka", origin=what.data)
+    try:
+        yield () if session.kept(place).isEmpty() else (place.removeprefix("file://"),)
+    finally:
+        session.forget(place)
 
 
 def parsed(frame: Any, columns: tuple[Column, ...]) -> Any:
