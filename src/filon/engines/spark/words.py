@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -77,7 +78,7 @@ def _ours(said: str, origin: str) -> FilonError:
             "engines.s3a-missing",
             "Spark has no client for S3",
             "the class org.apache.hadoop.fs.s3a.S3AFileSystem is not on its classpath",
-            'give the jars of your Hadoop version: [places.spark] conf = { "spark.jars.packages" = "org.apache.hadoop:hadoop-aws:3.4.2" }',
+            f'[places.spark] conf = {{ "spark.jars.packages" = "org.apache.hadoop:hadoop-aws:{_hadoop()}" }}, or spark.jars',
         )
     if re.search(
         r"(?i)exit(ed)?( with)? (code|status)( is)?[: ]*137|exitCode 137|\(137\)|OOMKilled|beyond.*memory limits|exceeding.*memory", said
@@ -95,16 +96,53 @@ def _ours(said: str, origin: str) -> FilonError:
             _line(said, "No space"),
             "free some space, or point spark.local.dir (or places.spark.work) to a larger disk",
         )
-    if "Could not connect to any" in said or "Connection refused" in said or "All masters are unresponsive" in said:
-        return SetupError(
-            "engines.spark-unreachable",
-            "Spark does not answer",
-            _line(said, "onnect"),
-            "check that the master runs and places.spark.master",
-        )
+    unheard = _unheard(said, origin)
+    if unheard is not None:
+        return unheard
     return EngineError(
         "engines.spark-failed", f"Spark failed while it worked on {origin}", _reason(said), "run with --debug for all that Spark said"
     )
+
+
+NO_MASTER = "Could not connect to any|masters? (is|are) unresponsive|[Ff]ailed to connect to master|StatusCode.UNAVAILABLE"
+
+
+def _unheard(said: str, origin: str) -> FilonError | None:
+    """Nobody answered: Spark itself, S3, or another server that Spark was to ask (a file system, a catalog, Kafka)."""
+    master = re.search(NO_MASTER, said)
+    if master:
+        return SetupError(
+            "engines.spark-unreachable",
+            "Spark does not answer",
+            _line(said, master[0]),
+            "check that the master runs and places.spark.master",
+        )
+    if "Connection refused" not in said:
+        return None
+    line = _line(said, "Connection refused")
+    if re.search(r"fs\.s3a|awssdk|amazonaws", said):
+        return SetupError(
+            "read.s3-unreachable",
+            f"S3 does not answer Spark, which works on {origin}",
+            line,
+            "check the network, AWS_REGION and AWS_ENDPOINT_URL (the workers must reach it, not this machine alone)",
+        )
+    return EngineError(
+        "engines.spark-failed",
+        f"Spark found no answer at a server that it needs for {origin}",
+        line,
+        "check that what listens at that address runs, and that this machine and the workers reach it",
+    )
+
+
+def _hadoop() -> str:
+    """The version of the Hadoop in Spark's JVM, by which S3A's jars must go."""
+    with suppress(Exception):  # no JVM (Connect), or one that has ended
+        from pyspark import SparkContext
+
+        said = str(SparkContext._active_spark_context._jvm.org.apache.hadoop.util.VersionInfo.getVersion())
+        return said.partition("-")[0]
+    return "VERSION"
 
 
 def _line(said: str, word: str) -> str:

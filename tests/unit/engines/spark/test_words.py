@@ -22,6 +22,24 @@ SAYINGS = {
 }
 
 
+REFUSED = {
+    "org.apache.spark.SparkException: Could not connect to any of the masters: spark://h:7077": "engines.spark-unreachable",
+    "ERROR StandaloneSchedulerBackend: All masters are unresponsive! Giving up.": "engines.spark-unreachable",
+    "org.apache.hadoop.fs.s3a.AWSClientIOException: ...\nConnect to 10.0.0.9:9000 failed: Connection refused": "read.s3-unreachable",
+    "Call From a/10.0.0.1 to b:8020 failed on connection exception: java.net.ConnectException: Connection refused": "engines.spark-failed",
+}
+"""Who it is that does not answer."""
+
+
+@pytest.mark.parametrize("said", REFUSED)
+def test_whoever_does_not_answer_is_named(said: str) -> None:
+    found = translated(SparkSaidError(said), "t.csv")
+    assert found is not None
+    assert found.code == REFUSED[said]
+    assert found.why in said
+    assert ("master" in found.fix) == (found.code == "engines.spark-unreachable")
+
+
 @pytest.mark.parametrize("code", SAYINGS)
 def test_what_spark_says_becomes_a_code(code: str) -> None:
     found = translated(SparkSaidError(SAYINGS[code]), "t.csv")
