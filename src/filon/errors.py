@@ -400,14 +400,14 @@ CODES: tuple[str, ...] = get_args(Code)
 class FilonError(Exception):
     """What happened, why we think so and what to do, under a stable code.
 
+    Values that a recipe read by `${NAME}` are told as `${NAME}`, whoever quotes them.
+
     Parameters
     ----------
     code : one of `Code`
     what : one line in the user's words
     why : bounded evidence (five examples at most), cell values only if asked
     fix : something to paste
-
-    Values that a recipe read by `${NAME}` are told as `${NAME}`, whoever quotes them.
     """
 
     exit_code: ClassVar[int] = 70

@@ -35,9 +35,11 @@ def _label(guess: Guess, words: Words, told: bool) -> list[str]:
     if guess.threshold:
         notes.append(words("label_derived", column=_one_line(guess.source_label)))
     elif not told:
-        notes.append(words("label_guess") + (", " + words("label_others", some=_one_line(some(guess.others))) if guess.others else ""))
+        notes.append(
+            words("label_guess") + (", " + words("label_others", some=_one_line(words.some(some(guess.others)))) if guess.others else "")
+        )
     if len(guess.classes) > 2:
-        notes.append(words("classes", some=_one_line(some(text for text, _ in guess.classes))))
+        notes.append(words("classes", some=_one_line(words.some(some(text for text, _ in guess.classes)))))
     lines = [f"label = {toml_text(guess.label)}{_note('; '.join(notes))}"]
     if guess.positive:
         lines.append(
@@ -61,7 +63,7 @@ def _drop(guess: Guess, words: Words, numbers: Numbers) -> list[str]:
 def _remarks(guess: Guess, words: Words) -> list[str]:
     lines = []
     if guess.ids:
-        lines += [f"# {words('ids', some=_one_line(some(guess.ids)))}", f"# key = {toml_list(guess.ids[:1])}"]
+        lines += [f"# {words('ids', some=_one_line(words.some(some(guess.ids))))}", f"# key = {toml_list(guess.ids[:1])}"]
     if guess.dates:
         lines += [f"# {words('dates')}", f"# time = {toml_text(guess.dates[0])}"]
     if guess.codes:

@@ -3,7 +3,7 @@
 from filon.check.columns import missing_words
 from filon.check.label import profile_of
 from filon.check.records import Finding
-from filon.check.wording import derive_line, finding, not_missing, plain_name, sql_name, toml_list, toml_text
+from filon.check.wording import REASON, derive_line, finding, not_missing, plain_name, sql_name, toml_list, toml_text
 from filon.engines.base import Column, Profile, Source
 from filon.engines.profiling.numbers import number_text
 from filon.errors import some
@@ -115,7 +115,7 @@ def features(source: Source, profile: Profile) -> list[Finding]:
     labelled = profile.rows - profile.label_missing
     if not left:
         out = [f"{column.name} ({column.why or column.role})" for column in source.columns if column.role != "label"]
-        return [finding("blocker", "check.no-features", some=some(out) or "there is no column but the label")]
+        return [finding("blocker", "check.no-features", some=some(out) or f"{REASON}label-alone")]
     if len(left) > labelled > 0:
         return [finding("warning", "check.more-features-than-rows", features=len(left), rows=labelled)]
     return []

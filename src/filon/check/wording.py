@@ -62,7 +62,7 @@ def _say(lang: Lang, code: str, facts: Mapping[str, Fact]) -> tuple[str, str, st
 
 def _shown(name: str, value: Fact, words: Words, numbers: Numbers) -> str:
     if isinstance(value, str):
-        return words(f"reasons.{value[1:]}") if value[:1] == REASON and f"reasons.{value[1:]}" in words else value
+        return words(f"reasons.{value[1:]}") if value[:1] == REASON and f"reasons.{value[1:]}" in words else words.some(value)
     if name.endswith("_share"):
         return numbers.percent(value, 1 if value >= 0.01 else 2)
     if name in DECIMALS:

@@ -44,6 +44,9 @@ GROUPS = (
     ),
 )
 
+SHARED = {"same as trial ": "same", "prefix of trial ": "prefix", "average of trials ": "average"}
+"""What `Fitted.shared` begins with, and the text that says it."""
+
 AT_THRESHOLD = {"f1": "f1_positive"}
 """Texts of decision metrics whose name means something else elsewhere: at a threshold, F1 is of the positive class."""
 
@@ -95,6 +98,7 @@ class View:
             "decision": self._decision(),
             "importances": self._importances(),
             "slices": self._slices(),
+            "openings": self._openings(),
             "facts": self._facts(),
             "sections": self._sections(),
         }
@@ -189,9 +193,17 @@ class View:
             "value": trial.metrics[self.context.metric],
             "rounds": trial.rounds,
             "seconds": trial.seconds,
-            "note": trial.shared,
+            "note": self._shared(trial.shared),
             "winner": trial.number == self.context.winner,
         }
+
+    def _shared(self, told: str) -> str:
+        """What a trial shared with another, as the engines tell it, in the reader's language."""
+        for said, key in SHARED.items():
+            if told.startswith(said):
+                of = self.words("search.shared.and").join(told.removeprefix(said).split(" and "))
+                return self.words(f"search.shared.{key}", of=of)
+        return told
 
     def _setting(self, value: object) -> str:
         """A setting as the recipe would write it: names and numbers are code, not prose."""
@@ -334,6 +346,14 @@ class View:
         shown = f"{n.number(at.value)} ({n.number(at.lower)} – {n.number(at.upper)})"
         return Span(name=one.value, value=at.value, low=at.lower, high=at.upper, title=f"{one.value}: {shown}", strong=one.below)
 
+    def _openings(self) -> list[str]:
+        """Why the test fold was opened: in the reader's language where the reason begins with a code of ours ("winner: ...")."""
+        t, context = self.words, self.context
+        families = len({trial.family for trial in context.trials if trial.state == "done"}) or 1
+        known = {"family": FAMILY_NAMES.get(context.family, context.family), "families": t.many("search.families", families)}
+        codes = [(reason, f"opening.{reason.partition(':')[0]}") for reason in context.openings]
+        return [t(key, **known) if key in t else reason for reason, key in codes]
+
     def _facts(self) -> list[tuple[str, str]]:
         t, context, width = self.words, self.context, self.exam.tally.resolution
         known: Mapping[str, str] = {
@@ -341,7 +361,7 @@ class View:
             t("fact.source"): context.source,
             t("fact.created_at"): context.created_at,
             t("fact.version"): context.version,
-            **context.facts,
+            **{t(f"fact.{name}") if f"fact.{name}" in t else name: text for name, text in context.facts.items()},
             t("fact.resolution"): self.numbers.significant(width, 2) if width else t("fact.exact"),
         }
         return [(name, text) for name, text in known.items() if text]

@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 Lang = Literal["en", "es"]
 LANGS: tuple[Lang, ...] = ("en", "es")
 
+LISTED = (
+    (re.compile(r'(?<=" )and (\d+) more$'), "more"),
+    (re.compile(r'\(row (\d+)\)(?=")'), "row"),
+    (re.compile(r'(?<=")trial (\d+), '), "trial"),
+)
+"""What a list of examples holds beside names and values, and the text under `[some]` that says it."""
+
 FOLDER = Path(__file__).parent / "words"
 
 
@@ -48,6 +55,16 @@ class Words:
         """The text for a count: `key.one` or `key.many`; {n} is what was given as `shown`, or the count."""
         shown = values.pop("shown", f"{n:g}")
         return self(f"{key}.{'one' if n == 1 else 'many'}", n=shown, **values)
+
+    def some(self, listed: str) -> str:
+        """A list of examples as `errors.some` wrote it, in this language.
+
+        >>> Words("es").some('"a (row 3)" and 2 more')
+        '"a (fila 3)" y 2 más'
+        """
+        for pattern, key in LISTED:
+            listed = pattern.sub(self(f"some.{key}", n=r"\1"), listed)
+        return listed
 
     def rich(self, key: str, **values: object) -> "Markup":
         """The text of a key as HTML: values escaped, **bold** and `code` marked up."""

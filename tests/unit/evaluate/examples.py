@@ -116,7 +116,7 @@ def context(exam: Exam) -> Context:
         settings={"max_depth": 5, "eta": 0.1},
         rounds=10,
         valid={"areaUnderPR": 0.6, "areaUnderROC": 0.7},
-        openings=("evaluation of the winner (xgboost)",),
+        openings=("winner: evaluation of xgboost and of the best of 2 families",),
         seconds={"read": 0.2, "search": 5.0},
         facts={"seed": "42"},
     )

@@ -162,6 +162,26 @@ def test_a_second_opening_of_the_test_fold_is_pointed_out():
     assert "2. second look" in text
 
 
+def test_what_the_engine_and_the_run_tell_in_english_is_said_in_the_language_of_the_report():
+    exam = exam_two()
+    base = context(exam)
+    told = ("average of trials 2, 3 and 4", "same as trial 3", "prefix of trial 4")
+    trials = [dataclasses.replace(one, shared=shared) for one, shared in zip(base.trials, told, strict=False)]
+    facts = {"seed": "42", "engine": "embedded", "digest of train": "00ff", "xgboost": "3.2.0"}
+    page = written(exam, dataclasses.replace(base, trials=trials, facts=facts), "es")[1]
+    for text in (
+        "media de los ensayos 2, 3 y 4",
+        "igual que el ensayo 3",
+        "principio del ensayo 4",
+        "semilla",
+        "motor",
+        "huella del entrenamiento",
+    ):
+        assert text in page
+    for text in (*told, "evaluation of", "digest of", ">seed<"):
+        assert text not in page
+
+
 def test_write_report_leaves_only_whole_files(tmp_path):
     exam = exam_two()
     names = write_report(tmp_path / "report", exam, context(exam), "en")

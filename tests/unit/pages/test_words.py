@@ -5,6 +5,7 @@ from string import Formatter
 
 import pytest
 
+from filon.errors import some
 from filon.pages.words import FOLDER, Words, texts
 
 PAGES = sorted({path.name.split(".")[0] for path in FOLDER.glob("*.toml")})
@@ -41,6 +42,43 @@ def test_templates_ask_only_for_texts_that_exist(template):
     counted = re.findall(r"""\bt\.many\(\s*["']([a-z0-9_.-]+)["']""", template.read_text(encoding="utf-8"))
     assert [key for key in asked if key not in known] == []
     assert [key for key in counted if f"{key}.one" not in known or f"{key}.many" not in known] == []
+
+
+TU = re.compile(
+    r"\b(tú|tus?|te|ti|contigo|tuy[oa]s?|puedes|quieres|debes|necesitas|preguntas|tienes|elijas|haz|ten cuidado|fíate"
+    r"|(?:muéve|corríge|añáde|quíta|sáca|agrúpa|déja|úne|míra|úsa|pónt?|búsca|cámbia)(?:l[oae]s?|te|me)\w*)\b",
+    re.IGNORECASE,
+)
+BIDDING = re.compile(
+    r"(?:^|[.:;] |, [oy] |, )(mira|espera|pulsa|elige|nombra|quita|trae|añade|juzga|pon|saca|conserva|corrige|usa|escribe"
+    r"|agrupa|declara|revisa|entrena|busca|deriva|baja|sube|toma|prueba con|haz|ten)\b",
+    re.IGNORECASE,
+)
+"""The familiar register: the product says usted (docs/adr/0140). `BIDDING` are its commands, where a clause begins (elsewhere they are the
+third person), asked of texts that tell the reader what to do."""
+
+OTHER_NAMES = re.compile(r"\b(pliegues?|parte de prueba|faltantes?|ausentes?|modelo sellado|pruebas? fallidas?)\b", re.IGNORECASE)
+"""One thing has one name: partición, dato que falta or sin dato, paquete, ensayo (prueba is the test fold)."""
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_spanish_says_usted_and_calls_each_thing_by_one_name(page):
+    said = {key: text for key, text in texts(page, "es").items() if TU.search(text) or BIDDING.search(text) or OTHER_NAMES.search(text)}
+    assert said == {}
+
+
+@pytest.mark.parametrize("path", ["README.es.md", "docs/es/primera-hora.md"])
+def test_spanish_pages_say_usted_too(path):
+    text = (FOLDER.parents[3] / path).read_text(encoding="utf-8")
+    prose = re.sub(r"```.*?```|`.*?`", "", text, flags=re.DOTALL)
+    assert TU.findall(prose) == []
+    assert OTHER_NAMES.findall(prose) == []
+
+
+def test_a_list_of_examples_is_said_in_the_language_of_the_page():
+    listed = some(["trial 3, xgboost: out of memory", "x (row 7)", "z"], most=2)
+    assert Words("en").some(listed) == listed
+    assert Words("es").some(listed) == '"ensayo 3, xgboost: out of memory", "x (fila 7)" y 1 más'
 
 
 def test_marked_text_is_escaped_before_it_is_marked():
