@@ -148,6 +148,7 @@ Code = Literal[
     "engines.spark-no-slots",
     "engines.spark-rows-lost",
     "engines.spark-unreachable",
+    "engines.udf-zone",
     "engines.unknown",
     "engines.work-not-shared",
     "engines.workers-lack",

@@ -58,12 +58,20 @@ def rows(count: int = ROWS, classes: int = 2, seed: int = 7) -> pa.Table:
     )
 
 
-def seal(folder: Path, family: str, classes: int = 2, *, derived: bool = False, table: pa.Table | None = None) -> Bundle:
-    """Read, split, fit and seal in `folder`."""
+def seal(
+    folder: Path,
+    family: str,
+    classes: int = 2,
+    *,
+    derived: bool = False,
+    table: pa.Table | None = None,
+    columns: tuple[Column, ...] = (),
+) -> Bundle:
+    """Read, split, fit and seal in `folder`; `columns` where a table of one's own has others."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "rows.parquet"
     pq.write_table(rows(classes=classes) if table is None else table, file)
-    columns = (*COLUMNS, DERIVED) if derived else COLUMNS
+    columns = columns or ((*COLUMNS, DERIVED) if derived else COLUMNS)
     files = (File(path=str(file), size_bytes=file.stat().st_size),)
     source = Source(format="parquet", files=files, dialect=None, columns=columns, origin=file.name)
     names = tuple(f"class {number}" for number in range(classes))
