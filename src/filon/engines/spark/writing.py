@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +26,7 @@ from filon.engines.spark.folds import SparkFold
 from filon.engines.spark.listener import watched
 from filon.engines.spark.reader import Located, environment
 from filon.engines.spark.scoring import Scorer, SparkScored, batches_of, task
-from filon.errors import SetupError
+from filon.errors import FilonError, SetupError
 from filon.events import Event, Listen
 
 DONE = "_SUCCESS"
@@ -38,7 +40,8 @@ MADE = pa.schema(list(KINDS.items()))
 def write(scored: SparkScored, sink: Sink, listen: Listen) -> Written:
     """Write what the embedded engine writes, as a folder `sink.path` of parts in the order of the source, and its manifest `_SUCCESS`.
 
-    A local folder is written beside and renamed; in S3 the parts come first and the manifest is the last object.
+    A local folder is written beside and renamed. In S3 parts come where they stay: the manifest of an earlier output goes first, and
+    the new one is the last object, so that a folder with a manifest is whole whatever happens in between.
 
     Raises
     ------
@@ -58,6 +61,8 @@ def write(scored: SparkScored, sink: Sink, listen: Listen) -> Written:
     )
     names = tuple(dict.fromkeys((*scorer.columns(), *keep.values(), *judge.columns)))
     try:
+        good.begin()
+        bad.begin()
         with rows.session.in_our_words(scored.source.origin):
             found = watched(rows.session, "score", "scoring", rows.map(work, MADE, names).collect, listen)
             made = [row.asDict() for row in found]
@@ -121,12 +126,19 @@ class Folder:
     def __init__(self, path: str, form: Literal["csv", "parquet"], *, brought: bool = False) -> None:
         self.form, self._remote, run = form, s3.is_remote(path), uuid.uuid4().hex[:8]
         self._final = path.rstrip("/")
-        self._beside = Path()
+        self._beside, self._settled = Path(), False
         if path and not self._remote:
             self._refuse_foreign(Path(path))
             self._beside = Path(path).absolute().parent / f".{Path(path).name}.{run}.partial"
         place = self._final if self._remote or not path else str(self._beside)
         self.place = Place(path=place, form=form, run=run, brought=brought and bool(path) and not self._remote)
+
+    def begin(self) -> None:
+        """Before the first part: where parts are written to their place, an earlier output there is not whole from now on."""
+        if self._remote:
+            for one in self._listed():
+                if one.base_name == DONE:
+                    self._remove(one.path)
 
     def take(self, name: str, content: bytes) -> None:
         """A part that came from a worker with what it had to say."""
@@ -142,6 +154,7 @@ class Folder:
             return
         manifest = {**totals, "parts": [{"name": name, "rows": row["rows"]} for name, row in parts.items()]}
         text = json.dumps(manifest, ensure_ascii=False, indent=1) + "\n"
+        self._settled = True
         try:
             if self._remote:
                 self._commit_remote(set(parts), text)
@@ -151,9 +164,14 @@ class Folder:
             raise _unusable(self._final, exc.strerror or str(exc)) from exc
 
     def clear(self) -> None:
-        """Remove what a failure left beside."""
+        """Remove what a failure left: the folder beside, or in S3 the parts of this run."""
         if self._final and not self._remote:
             shutil.rmtree(self._beside, ignore_errors=True)
+        elif self._remote and not self._settled:
+            with suppress(FilonError):  # the failure itself is what is told
+                for one in self._listed():
+                    if re.match(rf"part-\d+-{self.place.run}-", one.base_name):
+                        self._remove(one.path)
 
     def _commit_local(self, parts: Mapping[str, Mapping[str, Any]], manifest: str) -> None:
         here = {path.name: path.stat().st_size for path in self._beside.iterdir()} if self._beside.is_dir() else {}
@@ -176,20 +194,28 @@ class Folder:
         shutil.rmtree(aside) if aside.is_dir() else aside.unlink(missing_ok=True)
 
     def _commit_remote(self, names: set[str], manifest: str) -> None:
-        store, key = s3.filesystem(), s3.key_of(self._final)
         from pyarrow import fs
 
-        def remove(path: str) -> None:
-            s3.ask(lambda: store.delete_file(path), self._final)
-
-        info = s3.ask(lambda: store.get_file_info(fs.FileSelector(key, recursive=False, allow_not_found=True)), self._final)
-        for one in sorted(info, key=lambda one: one.base_name != DONE):  # the old manifest goes first: from now on the folder is not whole
-            if one.type == fs.FileType.File and one.base_name.startswith(OURS) and one.base_name not in names:
-                remove(one.path)
+        store, key = s3.filesystem(), s3.key_of(self._final)
+        for one in self._listed():
+            if one.base_name not in names:
+                self._remove(one.path)
         if s3.ask(lambda: store.get_file_info(key), self._final).type == fs.FileType.File:
-            remove(key)  # an output of the embedded engine under this very name
+            self._remove(key)  # an output of the embedded engine under this very name
         with s3.ask(lambda: store.open_output_stream(f"{key}/{DONE}"), self._final) as out:
             out.write(manifest.encode())
+
+    def _listed(self) -> list[Any]:
+        """The objects of ours in an S3 folder."""
+        from pyarrow import fs
+
+        store, chosen = s3.filesystem(), fs.FileSelector(s3.key_of(self._final), recursive=False, allow_not_found=True)
+        found = s3.ask(lambda: store.get_file_info(chosen), self._final)
+        return [one for one in found if one.type == fs.FileType.File and one.base_name.startswith(OURS)]
+
+    def _remove(self, key: str) -> None:
+        store = s3.filesystem()
+        s3.ask(lambda: store.delete_file(key), self._final)
 
     @staticmethod
     def _refuse_foreign(path: Path) -> None:
