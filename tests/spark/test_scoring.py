@@ -1,7 +1,7 @@
 """Tallies and written rows of Spark against those of the embedded engine, on the same rows and the same ensemble."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.spark.twins import LOCAL, Twins, table, twins
 
+from filon.engines import open_engine
 from filon.engines.base import FitPlan, Sink, Source, Trial, Written
 from filon.engines.spark import tallying, writing
 from filon.engines.spark.reader import open_table
@@ -20,10 +21,11 @@ from filon.engines.spark.session import Session
 from filon.engines.tally import Tally, count
 from filon.errors import RecipeError, SetupError
 from filon.events import silence
-from filon.package.foreign import open_foreign
+from filon.package.foreign import Foreign, open_foreign
 from filon.read import read
 from filon.read.reading import look
 from filon.read.settings import DataSettings
+from filon.track.models import open_kept
 from filon.trees import Ensemble
 
 pytestmark = [pytest.mark.spark]
@@ -133,11 +135,11 @@ def test_driver_gets_a_bounded_tally_of_very_many_rows(monkeypatch: pytest.Monke
 class Both:
     """One table written by both engines."""
 
-    def __init__(self, session: Session, pair: Twins, source: Source, model: Any, encoding: Any, folder: Path) -> None:
+    def __init__(self, session: Session, engine: Any, source: Source, model: Any, encoding: Any, folder: Path) -> None:
         self.folder = folder
         self._there = score(open_table(session, source), model, encoding, 0.4)
-        self._here = pair.engine.score(pair.engine.read(source), model, encoding, 0.4)
-        self._engine = pair.engine
+        self._here = engine.score(engine.read(source), model, encoding, 0.4)
+        self._engine = engine
 
     def write(self, form: Any = "parquet", keep: tuple[str, ...] = ()) -> tuple[Written, Written]:
         here, there = (
@@ -163,7 +165,7 @@ def torn(tmp_path: Path) -> Source:
 def test_written_rows_are_those_of_the_embedded_engine(
     form: str, session: Session, pair: Twins, ensemble: Ensemble, torn: Source, tmp_path: Path
 ) -> None:
-    here, there = Both(session, pair, torn, ensemble, pair.here.encoding, tmp_path).write(form, ("outcome", "town"))
+    here, there = Both(session, pair.engine, torn, ensemble, pair.here.encoding, tmp_path).write(form, ("outcome", "town"))
     assert here == there
     assert there.rows == there.scored + there.rejected == 3000
     assert there.reasons == {'"n0" is not a number': 3, '"n2" is not a number': 1}
@@ -177,7 +179,7 @@ def test_written_rows_are_those_of_the_embedded_engine(
 def test_folder_is_committed_at_once_and_written_again_in_place(
     session: Session, pair: Twins, ensemble: Ensemble, torn: Source, tmp_path: Path
 ) -> None:
-    both = Both(session, pair, torn, ensemble, pair.here.encoding, tmp_path)
+    both = Both(session, pair.engine, torn, ensemble, pair.here.encoding, tmp_path)
     both.write()
     first = {path.name for path in (tmp_path / "there.parquet").iterdir()}
     both.write()
@@ -224,26 +226,71 @@ def test_parts_that_are_not_on_this_machine_are_noticed(tmp_path: Path) -> None:
     assert not (tmp_path / "out.parquet").exists()
 
 
-def test_model_of_another_maker_scores_as_on_the_embedded_engine(session: Session, pair: Twins, shared_data: Any, tmp_path: Path) -> None:
+WINE = [f"m{place}" for place in range(13)]
+
+
+def skops_svc(wine: pd.DataFrame, folder: Path) -> tuple[Foreign, pd.DataFrame]:
     skops = pytest.importorskip("skops.io")
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
-    names = [f"m{place}" for place in range(13)]
-    wine = pd.read_csv(shared_data("wine/wine.data"), header=None, names=["class", *names])
-    model = make_pipeline(StandardScaler(), SVC()).fit(wine[names], wine["class"])
-    skops.dump(model, tmp_path / "svc.skops")
-    holes = wine.copy()
-    holes.loc[[3, 90], "m4"] = np.nan
-    pq.write_table(pa.Table.from_pandas(holes), tmp_path / "wine.parquet", row_group_size=50)
-    bound, source, encoding = open_foreign(tmp_path / "svc.skops").bound(look(DataSettings(source="wine.parquet", label=""), tmp_path))
-    here, there = Both(session, pair, source, bound, encoding, tmp_path).write(keep=("class",))
+    model = make_pipeline(StandardScaler(), SVC()).fit(wine[WINE], wine["class"])
+    skops.dump(model, folder / "svc.skops")
+    whole = wine.dropna()
+    scores = pd.DataFrame(model.decision_function(whole[WINE]), columns=["score_1", "score_2", "score_3"], index=whole.index)
+    return open_foreign(folder / "svc.skops"), scores
+
+
+def joblib_lightgbm(wine: pd.DataFrame, folder: Path) -> tuple[Foreign, pd.DataFrame]:
+    joblib, lightgbm = pytest.importorskip("joblib"), pytest.importorskip("lightgbm")
+    model = lightgbm.LGBMClassifier(n_estimators=5, verbose=-1, n_jobs=1).fit(wine[WINE], wine["class"])
+    joblib.dump(model, folder / "lightgbm.joblib")
+    names = [f"probability_{number}" for number in (1, 2, 3)]
+    return open_foreign(folder / "lightgbm.joblib", trust=True), pd.DataFrame(model.predict_proba(wine[WINE]), columns=names)
+
+
+def mlflow_xgboost(wine: pd.DataFrame, folder: Path) -> tuple[Foreign, pd.DataFrame]:
+    kept, xgboost = pytest.importorskip("mlflow.xgboost"), pytest.importorskip("xgboost")
+    matrix = xgboost.DMatrix(wine[WINE], wine["class"] == 2)
+    booster = xgboost.train({"objective": "binary:logistic", "nthread": 1}, matrix, 5)
+    kept.save_model(booster, folder / "booster", model_format="json", pip_requirements=[])
+    assert list((folder / "booster").glob("*.json"))
+    return open_kept(folder / "booster", "booster"), pd.DataFrame({"probability_1": booster.predict(matrix)})
+
+
+def mlflow_pyfunc(wine: pd.DataFrame, folder: Path) -> tuple[Foreign, pd.DataFrame]:
+    pyfunc = pytest.importorskip("mlflow.pyfunc")
+    from mlflow.models import infer_signature
+
+    class Twice(pyfunc.PythonModel):  # type: ignore[misc]
+        def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+            return pd.DataFrame({"twice": model_input["m4"] * 2})
+
+    twice = pd.DataFrame({"twice": wine["m4"] * 2})
+    pyfunc.save_model(folder / "twice", python_model=Twice(), signature=infer_signature(wine[["m4"]], twice), pip_requirements=[])
+    return open_kept(folder / "twice", "twice", trust=True), twice
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("maker", [skops_svc, joblib_lightgbm, mlflow_xgboost, mlflow_pyfunc])
+def test_model_of_another_maker_scores_as_on_the_embedded_engine(
+    maker: Callable[[pd.DataFrame, Path], tuple[Foreign, pd.DataFrame]], session: Session, shared_data: Any, tmp_path: Path
+) -> None:
+    wine = pd.read_csv(shared_data("wine/wine.data"), header=None, names=["class", *WINE])
+    wine.loc[[3, 90], "m4"] = np.nan
+    model, truth = maker(wine.dropna() if maker is skops_svc else wine, tmp_path)
+    pq.write_table(pa.Table.from_pandas(wine), tmp_path / "wine.parquet", row_group_size=50)
+    bound, source, encoding = model.bound(look(DataSettings(source="wine.parquet", label=""), tmp_path), ["class"])
+    with open_engine("embedded", scratch=tmp_path / "scratch", threads=1) as engine:
+        here, there = Both(session, engine, source, bound, encoding, tmp_path).write(keep=("class",))
     assert here == there
-    assert there.reasons == {'"m4" is missing, and the model takes no missing cell': 2}
-    scored = pq.read_table(tmp_path / "there.parquet").to_pandas()
-    whole = wine.drop(index=[3, 90])
-    assert scored["label"].tolist() == [str(one) for one in model.predict(whole[names])]
-    np.testing.assert_allclose(scored[["score_1", "score_2", "score_3"]], model.decision_function(whole[names]), atol=1e-9)
-    rejected = pq.read_table(tmp_path / "there.rejected.parquet").to_pandas()
-    assert rejected["class"].tolist() == holes.loc[[3, 90], "class"].tolist()
+    taken = there.rejected == 0
+    assert there.reasons == ({} if taken else {'"m4" is missing, and the model takes no missing cell': 2})
+    assert taken == (len(truth) == len(wine))
+    one, other = (pq.read_table(tmp_path / name).to_pandas() for name in ("here.parquet", "there.parquet"))
+    pd.testing.assert_frame_equal(other, one, atol=1e-9)
+    assert other["class"].tolist() == wine.loc[truth.index, "class"].tolist()
+    np.testing.assert_allclose(other[truth.columns], truth, atol=1e-6)
+    if not taken:
+        assert pq.read_table(tmp_path / "there.rejected.parquet")["class"].to_pylist() == wine.loc[[3, 90], "class"].tolist()
