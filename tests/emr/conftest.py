@@ -33,7 +33,20 @@ for word in "$@"; do case "$word" in s3://*/jobs/*) job=$word;; esac; done
 echo "$job" >> "$(dirname "$0")/../../ran"
 echo "26/11/22 06:00:00 INFO a fake driver of $job" >&2
 if [ -e "$(dirname "$0")/../../fail" ]; then exit 1; fi
+if [ -e "$(dirname "$0")/../../yarn" ]; then setsid PYTHON "$(dirname "$0")/driver.py" "$@" & exec sleep 300; fi
 if [ -e "$(dirname "$0")/../../slow" ]; then exec sleep 300; fi
+"""
+
+YARN_DRIVER = """
+# the driver as YARN has it: no child of spark-submit, so that the end of the step is not its own; it runs the job's own side for good
+import os, runpy, sys, time
+import filon.cli.group
+filon.cli.group.run = lambda words: time.sleep(300) or 0
+at = next(position for position, word in enumerate(sys.argv) if word.endswith("on_cluster.py"))
+sys.argv = sys.argv[at:]
+with open(os.path.join(os.path.dirname(__file__), "..", "..", "drivers"), "a") as out:
+    out.write(f"{os.getpid()}\\n")
+runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
@@ -43,7 +56,8 @@ def fake_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     folder = tmp_path_factory.mktemp("fake-aws")
     program = folder / "spark" / "bin" / "spark-submit"
     program.parent.mkdir(parents=True)
-    program.write_text(FAKE_SUBMIT, encoding="utf-8")
+    program.write_text(FAKE_SUBMIT.replace("PYTHON", sys.executable), encoding="utf-8")
+    (program.parent / "driver.py").write_text(YARN_DRIVER, encoding="utf-8")
     program.chmod(0o755)
     with aws_server(folder, SPARK_HOME=str(folder / "spark")) as account:
         yield account

@@ -16,7 +16,7 @@ from filon.errors import PlaceError
 from filon.events import Event, silence
 from filon.places.base import Handle, Job
 from filon.places.emr.client import Client
-from filon.places.emr.doctor import examine
+from filon.places.emr.doctor import LOOK_AGAIN_S, examine
 from filon.places.emr.logs import Reader, absent, follow_logs
 from filon.places.emr.place import Emr
 from filon.places.emr.settings import EmrSettings
@@ -116,6 +116,64 @@ def test_credentials_that_expire_while_waiting_lose_nothing(
     assert Emr(settings).follow(handle, silence).state == "done"
 
 
+def expired(one: Asked) -> Answer:
+    """How each service says that a session is over: S3 in XML, and without a word to a HEAD; STS and EMR in their own ways."""
+    if one.name.startswith("ElasticMapReduce"):
+        return refusal("ExpiredTokenException")
+    if one.name.startswith("HEAD "):
+        return Answer(status=400, body=b"")
+    told = "<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
+    return Answer(status=400, body=(f"<ErrorResponse>{told}</ErrorResponse>" if one.name == "POST /" else told).encode())
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["HEAD /mine", "PUT /mine/filon/objects", "PUT /mine/filon/jobs", "ElasticMapReduce.RunJobFlow", "ElasticMapReduce.ListSteps"],
+    ids=["first-call", "upload", "job-folder", "submission", "after-submission"],
+)
+def test_credentials_that_expire_while_sending_lose_nothing(
+    part: str, account: Account, proxy: Between, settings: EmrSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+    over: list[Asked] = []
+
+    def fate(one: Asked) -> str | Answer:
+        if part in one.name or over:
+            over.append(one)
+        return expired(one) if over else "pass"
+
+    proxy.fate = fate
+    with pytest.raises(PlaceError) as error:
+        Emr(settings).submit(job(tmp_path), silence)
+    assert (error.value.code, error.value.retryable) == ("places.credentials-expired", True)
+    assert "run the same command again" in error.value.fix
+    proxy.fate = lambda _: "pass"
+    handle = Emr(settings).submit(job(tmp_path), silence)
+    assert Emr(settings).follow(handle, silence).state == "done"
+    assert len(account.client("emr").list_clusters()["Clusters"]) == 1
+    assert [step["Id"] for step in account.steps(handle.facts["cluster"])] == [handle.facts["step"]]
+    assert (account.folder / "ran").read_text().count(handle.id) == 1
+    uploads = [one.name for one in proxy.asked if one.name.startswith("PUT /mine/filon/objects")]
+    assert len(uploads) == len(set(uploads)) + (part in uploads[0]), "what had arrived is not sent again"
+
+
+def test_a_head_that_is_refused_for_the_clock_is_said_to_be(
+    account: Account, proxy: Between, settings: EmrSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+    late = format_datetime(datetime.now(UTC) - timedelta(hours=2))
+    said = b"<ErrorResponse><Error><Code>SignatureDoesNotMatch</Code><Message>Signature not yet current</Message></Error></ErrorResponse>"
+    sts = Answer(status=403, body=said, headers={"date": late})
+    proxy.fate = lambda one: Answer(status=403, body=b"") if one.name.startswith("HEAD ") else sts if one.name == "POST /" else "pass"
+    with pytest.raises(PlaceError) as error:
+        Emr(settings).submit(job(tmp_path), silence)
+    assert error.value.code == "places.clock-skew"
+    proxy.fate = lambda one: Answer(status=403, body=b"") if one.name.startswith("HEAD ") else "pass"
+    with pytest.raises(PlaceError) as denied:
+        Emr(settings).submit(job(tmp_path), silence)
+    assert denied.value.code == "places.access-denied", "who asks is known: it is a right that lacks"
+
+
 def test_a_bad_minute_while_following_is_lived_through(
     account: Account, proxy: Between, settings: EmrSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,16 +242,16 @@ def test_the_cause_is_named_as_soon_as_its_logs_are_there(failed: tuple[Emr, Han
             text = "Exit status: 137. Container killed by YARN for exceeding memory limits. 20.1 GB of 20 GB physical memory used.\n"
             text = routine * 50_000 + text
             account.put(f"{root}/steps/{handle.facts['step']}/stdout.gz", gzip.compress(text.encode()))
-            heard.append(time.monotonic())
+            heard.extend((time.monotonic(), time.process_time()))
 
     forget_logs(account, root)
     seen = examine(place.aws, place.bucket, handle, bring, wait_s=60)
-    took = time.monotonic() - heard[0]
-    print(f"the cause was named {took:.2f} s after its logs, {seen.lines_read:,} lines, had come")
+    took, ours = time.monotonic() - heard[0], time.process_time() - heard[1]
+    print(f"the cause was named {took:.2f} s after its logs, {seen.lines_read:,} lines, had come; {ours:.2f} s of them were our own work")
     assert seen.cause is not None
     assert seen.cause.code == "emr.container-memory"
     assert "20.1 GB of 20 GB" in seen.cause.what
-    assert took <= 10.0, "two seconds on a quiet machine; a busy one may take five times that"
+    assert ours + LOOK_AGAIN_S < 2.0, "the longest wait for the next look, and our own time: what others do on this machine is not ours"
 
 
 def test_logs_that_never_come_are_given_up_on(failed: tuple[Emr, Handle], account: Account) -> None:

@@ -7,21 +7,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from tests.servers.aws import BUCKET, Account
-from tests.servers.between import Asked, Between
+from tests.servers.between import Answer, Asked, Between
 
 from filon.cli.group import run as filon
 from filon.errors import PlaceError, RecipeError
-from filon.events import silence
+from filon.events import Event, silence
 from filon.places.base import Job
 from filon.places.emr.cleanup import delete, find_doomed
 from filon.places.emr.ledger import Ledger
 from filon.places.emr.place import Emr
 from filon.places.emr.settings import EmrSettings
+from filon.places.emr.submit import step_name
 
 pytestmark = [pytest.mark.server]
 
@@ -34,6 +36,32 @@ def slow(account: Account) -> Iterator[None]:
     (account.folder / "slow").touch()
     yield
     (account.folder / "slow").unlink()
+
+
+@pytest.fixture
+def yarn(account: Account) -> Iterator[Path]:
+    """Drivers are no children of their step; their process ids, one a line."""
+    (account.folder / "yarn").touch()
+    drivers = account.folder / "drivers"
+    drivers.write_text("")
+    yield drivers
+    (account.folder / "yarn").unlink()
+    for pid in running(drivers):
+        os.kill(pid, signal.SIGKILL)
+
+
+def running(drivers: Path, count: int | None = None) -> list[int]:
+    """Drivers that run; with a count, once there are so many (or half a minute has passed)."""
+    end = time.monotonic() + 30
+    while True:
+        found = []
+        for pid in map(int, drivers.read_text().split()):
+            with suppress(FileNotFoundError):
+                if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                    found.append(pid)
+        if count is None or len(found) == count or time.monotonic() > end:
+            return found
+        time.sleep(0.1)
 
 
 def job(tmp_path: Path, key: str = "bank-train-0123456789ab", recipe: str = RECIPE) -> Job:
@@ -118,6 +146,53 @@ def test_a_standing_cluster_takes_the_step_and_goes_on(account: Account, setting
     assert account.alive() == [cluster]
     deleted = find_doomed(place.aws, place.ledger, place.bucket)
     assert not [one for one in deleted if one.kind == "cluster"], "what we did not make is not ours to delete"
+
+
+@pytest.mark.parametrize("how", ["cleaned-up", "cancelled-by-hand"])
+def test_a_cancelled_steps_driver_ends_though_yarn_has_it(
+    how: str, account: Account, yarn: Path, settings: EmrSettings, tmp_path: Path
+) -> None:
+    cluster = account.cluster()
+    place = Emr(settings.model_copy(update={"cluster_id": cluster}))
+    first = place.submit(job(tmp_path), silence)
+    (driver,) = running(yarn, 1)
+    time.sleep(1.0)  # the next attempt has a name of its own
+    if how == "cleaned-up":
+        found = find_doomed(place.aws, place.ledger, place.bucket)
+        delete(place.aws, place.ledger, found, silence)
+        ended(account)
+        assert running(yarn, 0) == [], "the driver has seen that nobody wants it"
+        assert account.keys("filon/jobs/") == [], "and has said nothing into a folder that is gone"
+    else:
+        words = {"ClusterId": cluster, "StepIds": [first.facts["step"]], "StepCancellationOption": "TERMINATE_PROCESS"}
+        account.client("emr").cancel_steps(**words)
+        ended(account)
+        assert running(yarn) == [driver], "the driver outlives its step, as on YARN"
+    again = place.submit(job(tmp_path), silence)
+    assert again.facts["step"] != first.facts["step"]
+    for _ in range(100):
+        (*others, last) = running(yarn, 1)
+        if not others and last != driver:
+            break
+        time.sleep(0.1)
+    assert running(yarn) == [last] != [driver], "one driver trains, the one sent last"
+
+
+def test_a_cancellation_that_emr_does_not_take_is_told_and_looked_at_again(
+    account: Account, slow: None, proxy: Between, settings: EmrSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+    place = Emr(settings.model_copy(update={"cluster_id": account.cluster()}))
+    step = place.submit(job(tmp_path), silence).facts["step"]
+    body = {"CancelStepsInfoList": [{"StepId": step, "Status": "FAILED", "Reason": "CANCELLATION_NOT_SUPPORTED"}]}
+    answer = Answer(status=200, body=json.dumps(body).encode(), headers={"Content-Type": "application/x-amz-json-1.1"})
+    proxy.fate = lambda one: answer if "CancelSteps" in one.name else "pass"
+    heard: list[Event] = []
+    delete(place.aws, place.ledger, find_doomed(place.aws, place.ledger, place.bucket), heard.append)
+    assert any("CANCELLATION_NOT_SUPPORTED" in event.text for event in heard)
+    assert not [key for key in account.keys("filon/jobs/") if key.endswith("job.json")], "the driver ends by itself"
+    proxy.fate = lambda _: "pass"
+    assert [one.resource for one in find_doomed(place.aws, place.ledger, place.bucket) if one.kind == "step"] == [step]
 
 
 def test_a_colleagues_cluster_is_left_alone_unless_all_are_meant(
@@ -231,6 +306,37 @@ def test_a_local_bundle_goes_along(account: Account, settings: EmrSettings, tmp_
     clean(account, settings)
 
 
+def test_a_prediction_on_a_cluster_is_one_step_and_another_machine_comes_back_to_it(
+    account: Account, settings: EmrSettings, tmp_path: Path, root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = account.cluster()
+    place = f'[places.emr]\nregion = "us-east-1"\nbucket = "s3://mine/filon"\narchive = "{settings.archive}"\ncluster_id = "{cluster}"\n'
+    (tmp_path / "filon.toml").write_text(RECIPE + place)
+    monkeypatch.chdir(tmp_path)
+    out = "s3://mine/filon/scored/bank.parquet"
+    words = ["--data", "s3://mine/data/bank.csv", "--out", out, "--keep", "customer", "--on", "emr", "--json"]
+    for _ in range(2):
+        assert filon(["predict", str(root / "tests" / "bundles" / "format-1"), *words]) == 0
+        sent = json.loads(capsys.readouterr().out.splitlines()[-1])["result"]
+        assert sent["out"] == out
+    (step,) = account.steps(cluster)
+    arguments = step["Config"]["Args"]
+    own = arguments[arguments.index("--") + 1 :]
+    assert own[:2] == ["predict", "bundle"]
+    assert own[own.index("--out") + 1] == out, "the engine writes there itself"
+    assert own[own.index("--keep") + 1] == "customer"
+
+    monkeypatch.setenv("FILON_HOME", str(tmp_path / "theirs"))
+    elsewhere = tmp_path / "elsewhere"
+    assert filon(["attach", sent["id"], "--recipe", "filon.toml", "--runs", str(elsewhere), "--json"]) == 0
+    back = json.loads(capsys.readouterr().out.splitlines()[-1])["result"]
+    assert (back["state"], back["out"], back["facts"]["step"]) == ("done", out, step["Id"])
+    assert filon(["status", sent["id"], "--runs", str(elsewhere), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out.splitlines()[-1])["result"]
+    assert (row["verb"], row["step_state"]) == ("predict", "COMPLETED"), "it is known there from now on"
+    assert ran(account, sent["id"]) == 1
+
+
 def test_task_nodes_are_added_taken_away_and_cleaned_up(
     account: Account, settings: EmrSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,7 +355,56 @@ def test_task_nodes_are_added_taken_away_and_cleaned_up(
         assert (said["before"], said["after"], tasks()) == (before, count, [(count, "SPOT")]), "one group, with more or fewer nodes"
     assert filon(["cleanup", "--all", "--yes"]) == 0
     assert tasks() == [(0, "SPOT")]
+    assert filon(["scale", "2"]) == 0
+    assert tasks() == [(2, "SPOT")]
+    assert filon(["cleanup", "--all", "--yes"]) == 0
+    assert tasks() == [(0, "SPOT")], "nodes of a group that an earlier clean-up has emptied are in the ledger again"
     assert account.alive() == [cluster], "the cluster is not ours"
+
+
+def test_a_standing_cluster_is_checked_sent_to_priced_and_read_as_it_is(
+    account: Account, slow: None, settings: EmrSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = account.cluster(core_type="m5.xlarge", core_count=3, log_uri=f"s3n://{BUCKET}/elsewhere/")
+    account.client("emr").add_instance_groups(
+        JobFlowId=cluster,
+        InstanceGroups=[{"Name": "t", "InstanceRole": "TASK", "InstanceType": "m5.xlarge", "InstanceCount": 2, "Market": "ON_DEMAND"}],
+    )
+    place = (
+        f'[places.emr]\nregion = "us-east-1"\nbucket = "s3://mine/filon"\narchive = "{settings.archive}"\ncluster_id = "{cluster}"\n'
+        "[search.budget]\ndollars = 5\n"
+    )
+    (tmp_path / "filon.toml").write_text(RECIPE + place)
+    monkeypatch.chdir(tmp_path)
+
+    assert filon(["cost", "filon.toml", "--rows", "20000000", "--features", "60", "--json"]) == 0
+    price = json.loads(capsys.readouterr().out.splitlines()[-1])["result"]
+    assert price["nodes"] == f"as {cluster} stands"
+    assert price["asked"]["shape"] == "1 x m5.xlarge + 3 x m5.xlarge + 2 x m5.xlarge"
+
+    assert filon(["check", "filon.toml", "--on", "emr", "--json"]) in (0, 1)
+    lines = json.loads(capsys.readouterr().out.splitlines()[-1])["result"]["lines"]
+    checked = next(one["what"] for one in lines if one["name"] == "executors")
+
+    assert filon(["train", "filon.toml", "--on", "emr", "--json"]) == 0
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    handle = said[-1]["result"]
+    told = next(one["event"]["text"] for one in said if "executors: " in one.get("event", {}).get("text", ""))
+    assert told.split(" nodes ")[1] == checked.split(" nodes ")[1], "what is sent is what was checked"
+    words = account.steps(cluster)[0]["Config"]["Args"]
+    conf = dict(words[k + 1].partition("=")[::2] for k, word in enumerate(words) if word == "--conf")
+    container = sum(int(conf[f"spark.executor.{name}"].removesuffix("m")) for name in ("memory", "memoryOverhead"))
+    assert container <= 12288 - 4096, "YARN has 12 GiB on an m5.xlarge, and the driver stands on one"
+    assert conf["spark.executor.cores"] == "4"
+    rate = json.loads(account.read(f"filon/jobs/{handle['id']}/job.json"))["variables"]["FILON_DOLLARS_AN_HOUR"]
+    assert float(rate) == pytest.approx(price["asked"]["an_hour"], abs=1e-3), "the cap counts by the same hour"
+    assert handle["facts"]["logs"] == f"s3://{BUCKET}/elsewhere/{cluster}", "logs are where the cluster writes them"
+
+    Emr(settings.model_copy(update={"cluster_id": cluster})).aws.call("emr", "terminate_job_flows", JobFlowIds=[cluster])
+    ended(account)
+    account.put(f"elsewhere/{cluster}/steps/{handle['facts']['step']}/stderr", b"26/11/22 06:00:00 ERROR Here: it stands elsewhere\n")
+    assert filon(["logs", handle["id"]]) == 0
+    assert "it stands elsewhere" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("stays", [False, True], ids=["made-for-it", "standing"])
@@ -279,11 +434,27 @@ def test_ctrl_c_ends_the_cluster_that_was_made_and_no_other(
         assert account.alive() == [cluster]
 
 
-def test_stopped_while_the_cluster_is_asked_for_leaves_none(
-    account: Account, slow: None, proxy: Between, settings: EmrSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_stopped_while_the_cluster_is_asked_for_leaves_none_but_a_colleagues(
+    account: Account, slow: None, settings: EmrSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("filon.places.emr.transient.maker", lambda: "colleague@elsewhere")
+        elsewhere.setenv("FILON_HOME", str(tmp_path / "theirs"))
+        theirs = Emr(settings).submit(job(tmp_path), silence).facts["cluster"]
     place = Emr(settings)
+    place.ledger.intend("cluster", step_name(job(tmp_path).key), job=job(tmp_path).key, region="us-east-1")  # then the crash
+    assert not [one for one in find_doomed(place.aws, place.ledger, place.bucket) if one.kind == "cluster"]
+
+    def ctrl_c(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as waiting:
+        waiting.setattr("filon.places.emr.place.follow", ctrl_c)
+        with pytest.raises(KeyboardInterrupt):
+            place.follow(place.submit(job(tmp_path), silence), silence)  # the same job: theirs is followed
+    assert account.alive() == [theirs]
+    place = Emr(settings)
+    monkeypatch.setattr(place, "find", lambda _: None)  # both sent it in the same moment
     call = place.aws.call
 
     def stopped(service: str, operation: str, /, **words: object) -> dict[str, object]:
@@ -295,7 +466,7 @@ def test_stopped_while_the_cluster_is_asked_for_leaves_none(
     monkeypatch.setattr(place.aws, "call", stopped)
     with pytest.raises(KeyboardInterrupt):
         place.submit(job(tmp_path), silence)
-    assert account.alive() == []
+    assert account.alive() == [theirs]
 
 
 ZYGOTE = """

@@ -73,16 +73,18 @@ class Account:
         self.client("s3").put_object(Bucket=BUCKET, Key=key, Body=data)
         return f"s3://{BUCKET}/{key}"
 
-    def cluster(self, name: str = "standing") -> str:
+    def cluster(
+        self, name: str = "standing", core_type: str = "m5.2xlarge", core_count: int = 2, log_uri: str = f"s3://{BUCKET}/filon/logs/"
+    ) -> str:
         """A cluster that stays, as Terraform would have made it."""
         groups = [
             {"InstanceRole": "MASTER", "InstanceType": "m5.xlarge", "InstanceCount": 1, "Name": "p"},
-            {"InstanceRole": "CORE", "InstanceType": "m5.2xlarge", "InstanceCount": 2, "Name": "c"},
+            {"InstanceRole": "CORE", "InstanceType": core_type, "InstanceCount": core_count, "Name": "c"},
         ]
         made = self.client("emr").run_job_flow(
             Name=name,
             ReleaseLabel="emr-7.13.0",
-            LogUri=f"s3://{BUCKET}/filon/logs/",
+            LogUri=log_uri,
             ServiceRole="EMR_DefaultRole",
             JobFlowRole="EMR_EC2_DefaultRole",
             Instances={"InstanceGroups": groups, "KeepJobFlowAliveWhenNoSteps": True},

@@ -13,7 +13,7 @@ from filon.events import Event, Listen
 from filon.places.emr.bucket import Bucket, address
 from filon.places.emr.client import Aws, pages, patiently
 from filon.places.emr.ledger import Entry, Ledger
-from filon.places.emr.submit import step_name
+from filon.places.emr.submit import step_name, word_of
 from filon.places.emr.transient import ALIVE, BY, MADE_BY, TAG, maker
 
 MANIFESTS = ("manifest.json", "metrics.json", "_SUCCESS")
@@ -22,13 +22,17 @@ MANIFESTS = ("manifest.json", "metrics.json", "_SUCCESS")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doomed:
-    """One thing to be deleted: what it is in the user's words, and the ledger's line of it (None when only a tag told of it)."""
+    """One thing to be deleted: what it is in the user's words, and the ledger's line of it (None when only a tag told of it).
+
+    `folder` is the address of a step's job, whose driver looks there whether it is still wanted.
+    """
 
     kind: str
     resource: str
     within: str
     text: str
     entry: Entry | None
+    folder: str = ""
 
 
 def find_doomed(
@@ -72,8 +76,8 @@ def _unless_refused(look: Callable[[], list[Doomed]]) -> list[Doomed]:
 def _by_entry(aws: Aws, entry: Entry, bucket: Bucket | None, outputs: bool) -> list[Doomed]:
     nothing = Doomed(kind="nothing", resource=entry.id, within="", text=f"{entry.kind} {entry.name}: not there", entry=entry)
     if entry.kind == "cluster":
-        ids = [entry.resource] if entry.resource else _clusters_named(aws, entry.name)
-        alive = [one for one in ids if _cluster_state(aws, one) in ALIVE]
+        named = [entry.resource] if entry.resource else own_clusters(aws, entry.name)
+        alive = [one for one in named if _cluster_state(aws, one) in ALIVE]
         return [_cluster(one, entry) for one in alive] or [nothing]
     if entry.kind == "step":
         steps = [
@@ -165,7 +169,7 @@ def _cluster(resource: str, entry: Entry | None) -> Doomed:
 
 def _step(step: dict[str, Any], within: str, entry: Entry) -> Doomed:
     text = f"step {step['Id']} of {within} ({step['Name']}, {step['Status']['State'].lower()}): cancelled"
-    return Doomed(kind="step", resource=step["Id"], within=within, text=text, entry=entry)
+    return Doomed(kind="step", resource=step["Id"], within=within, text=text, entry=entry, folder=word_of(step["Config"]["Args"], "--job"))
 
 
 def _groups(aws: Aws, entry: Entry) -> list[Doomed]:
@@ -183,8 +187,16 @@ def _groups(aws: Aws, entry: Entry) -> list[Doomed]:
     ]
 
 
-def _clusters_named(aws: Aws, name: str) -> list[str]:
-    return [one["Id"] for one in pages(aws, "emr", "list_clusters", "Clusters", ClusterStates=list(ALIVE)) if one["Name"] == name]
+def own_clusters(aws: Aws, name: str) -> list[str]:
+    """Clusters of a name that cost money and that we made, by their tags: a colleague who sends this recipe has one of that name."""
+    alive = pages(aws, "emr", "list_clusters", "Clusters", ClusterStates=list(ALIVE))
+    return [one["Id"] for one in alive if one["Name"] == name and is_ours(aws, one["Id"])]
+
+
+def is_ours(aws: Aws, cluster: str) -> bool:
+    """Whether a cluster carries our own tags."""
+    tags = _tags(aws, cluster)
+    return tags.get(MADE_BY["Key"]) == MADE_BY["Value"] and tags.get(BY) == maker()
 
 
 def _cluster_state(aws: Aws, cluster: str) -> str:
@@ -206,10 +218,10 @@ def delete(aws: Aws, ledger: Ledger, doomed: Sequence[Doomed], listen: Listen) -
     """Delete them, one by one; a clean-up that is stopped goes on where it was. Gives how many were there."""
     there = [one for one in doomed if one.kind != "nothing"]
     for done, one in enumerate(there, 1):
-        patiently(partial(_delete, aws, ledger, one))
-        if one.entry is not None:
+        refused = patiently(partial(_delete, aws, ledger, one))
+        if one.entry is not None and not refused:
             ledger.gone(one.entry)
-        listen(Event(stage="cleanup", text=one.text, done=done, total=len(there)))
+        listen(Event(stage="cleanup", text=refused or one.text, done=done, total=len(there)))
     for one in doomed:
         if one.kind == "nothing" and one.entry is not None and _is_settled(one.entry):
             ledger.gone(one.entry)
@@ -221,14 +233,15 @@ def _is_settled(entry: Entry) -> bool:
     return entry.state == "made" or (datetime.now(UTC) - datetime.fromisoformat(entry.at)).total_seconds() > 120
 
 
-def _delete(aws: Aws, ledger: Ledger, one: Doomed) -> None:
+def _delete(aws: Aws, ledger: Ledger, one: Doomed) -> str:
+    """Delete one thing; what to say instead where AWS did not take it, "" where it did."""
     from filon.places.emr.serverless import runs
 
     if one.kind == "cluster":
         aws.call("emr", "set_termination_protection", JobFlowIds=[one.resource], TerminationProtected=False)
         aws.call("emr", "terminate_job_flows", JobFlowIds=[one.resource])
     elif one.kind == "step":
-        aws.call("emr", "cancel_steps", ClusterId=one.within, StepIds=[one.resource], StepCancellationOption="TERMINATE_PROCESS")
+        return _cancel(aws, one)
     elif one.kind == "group":
         aws.call(
             "emr", "modify_instance_groups", ClusterId=one.within, InstanceGroups=[{"InstanceGroupId": one.resource, "InstanceCount": 0}]
@@ -240,3 +253,21 @@ def _delete(aws: Aws, ledger: Ledger, one: Doomed) -> None:
     else:
         place = address(one.resource)
         Bucket(aws, f"s3://{place.bucket}", ledger).remove(place)
+    return ""
+
+
+def _cancel(aws: Aws, one: Doomed) -> str:
+    """End a step and its driver. EMR ends spark-submit and what that started, but in deploy mode "cluster" the driver is YARN's: it ends
+    by itself when its job.json is gone (see `on_cluster`), so that goes first."""
+    if one.folder:
+        place = address(one.folder) / "job.json"
+        aws.call("s3", "delete_object", Bucket=place.bucket, Key=place.key)
+    asked = aws.call("emr", "cancel_steps", ClusterId=one.within, StepIds=[one.resource], StepCancellationOption="TERMINATE_PROCESS")
+    told: dict[str, Any] = next(iter(asked.get("CancelStepsInfoList", [])), {})
+    if told.get("Status") != "FAILED":
+        return ""
+    state = aws.call("emr", "describe_step", ClusterId=one.within, StepId=one.resource)["Step"]["Status"]["State"]
+    if state not in ("PENDING", "RUNNING"):
+        return ""  # it ended meanwhile
+    why = told.get("Reason") or "no reason is given"
+    return f"step {one.resource} of {one.within}: EMR did not cancel it ({why}); its driver ends by itself in some seconds, look again then"

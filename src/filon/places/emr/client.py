@@ -12,6 +12,9 @@ from filon.errors import PlaceError, SetupError
 ONCE = frozenset({"run_job_flow", "add_job_flow_steps", "add_instance_groups", "start_job_run", "create_application"})
 """Calls that make something each time they arrive: never sent again unseen, because the answer to the first may only have been lost."""
 
+BODILESS = ("places.access-denied", "places.request-refused")
+CREDENTIALS = ("places.credentials-expired", "places.credentials-refused", "places.clock-skew")
+
 CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 60
 ATTEMPTS = 6
@@ -51,10 +54,27 @@ class Client:
         ------
         PlaceError : `places.*`; `retryable` says whether the same request may work later
         """
-        client = self._client(service, operation in ONCE)
+        try:
+            return self._ask(service, operation, operation in ONCE, words)
+        except PlaceError as exc:
+            if operation.startswith("head_") and exc.code in BODILESS:
+                self._doubt_credentials()
+            raise
+
+    def _ask(self, service: str, operation: str, once: bool, words: Mapping[str, Any]) -> dict[str, Any]:
+        client = self._client(service, once)
         with translated(service, operation, words):
             answer: dict[str, Any] = getattr(client, operation)(**words)
         return answer
+
+    def _doubt_credentials(self) -> None:
+        """The answer to a HEAD has no body, so S3 says a bare 400 or 403 of credentials that have expired, or of a wrong clock too
+        (aws/aws-sdk-js#2219). STS has words for it, and lets everybody ask."""
+        try:
+            self._ask("sts", "get_caller_identity", True, {})
+        except PlaceError as exc:
+            if exc.code in CREDENTIALS:
+                raise
 
     def _client(self, service: str, once: bool) -> Any:
         key = (service, once)

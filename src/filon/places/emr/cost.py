@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from filon.errors import RecipeError
+from filon.errors import PlaceError, RecipeError
 from filon.places.emr.prices import Prices, prices
 from filon.places.emr.serverless.workers import Workers, workers_of
 from filon.places.emr.settings import EmrSettings
 from filon.places.emr.shapes import HourPrice, Shape, candidates, hour_price, shape_of
 from filon.places.emr.sizing import in_memory_mib
+from filon.places.emr.standing import standing
 from filon.places.emr.work import Table, Work
 from filon.search.spending import BEFORE, RATE
 
@@ -61,7 +62,10 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What `filon cost` says: the recipe's own cluster, the same with its further nodes on the other market, and the cheapest in time."""
+    """What `filon cost` says: the recipe's own cluster, the same with its further nodes on the other market, and the cheapest in time.
+
+    `nodes` tells by whose words the first was counted: the recipe's, or the cluster's that stands.
+    """
 
     work: Work
     table: Table
@@ -70,6 +74,7 @@ class Offer:
     other_market: Estimate | None
     cheapest: Estimate | None
     deadline_hours: float | None
+    nodes: str = "as the recipe says"
 
 
 def estimate(shape: Shape, work: Work, table: Table, prices: Prices, *, transient: bool) -> Estimate:
@@ -113,7 +118,7 @@ def offer(
     Parameters
     ----------
     deadline_hours : by which the run must be done; also asks for the cheapest shape
-    aws : whom to ask for prices; None for the table
+    aws : whom to ask for prices, and for the nodes of the recipe's own cluster; None for the table and the recipe's words
 
     Raises
     ------
@@ -122,6 +127,7 @@ def offer(
     where = region or settings.region or "us-east-1"
     if settings.serverless:
         return _offer_serverless(settings, work, table, deadline_hours, where)
+    settings, nodes = _nodes(settings, aws)
     own = shape_of(settings)
     others = list(candidates(own, spot=settings.task_spot)) if deadline_hours is not None else []
     kinds = tuple(dict.fromkeys(kind for one in [own, *others] for kind in one.kinds))
@@ -132,7 +138,27 @@ def offer(
     other = estimate(_other_market(own), work, table, found, transient=transient) if own.task_count else None
     priced = [estimate(one, work, table, found, transient=transient) for one in others if set(one.kinds) <= set(found.ec2)]
     cheapest = _cheapest(priced, deadline_hours)
-    return Offer(work=work, table=table, prices=found, asked=asked, other_market=other, cheapest=cheapest, deadline_hours=deadline_hours)
+    return Offer(
+        work=work,
+        table=table,
+        prices=found,
+        asked=asked,
+        other_market=other,
+        cheapest=cheapest,
+        deadline_hours=deadline_hours,
+        nodes=nodes,
+    )
+
+
+def _nodes(settings: EmrSettings, aws: Any) -> tuple[EmrSettings, str]:
+    """The settings with the nodes of a cluster that stands, where it can be asked, and whose words they are."""
+    if not settings.cluster_id:
+        return settings, "as the recipe says"
+    try:
+        found, unseen = standing(aws, settings) if aws is not None else (settings, "nobody was asked")
+    except PlaceError as exc:
+        found, unseen = settings, exc.what
+    return found, f"as the recipe says, for {settings.cluster_id} was not seen ({unseen})" if unseen else f"as {settings.cluster_id} stands"
 
 
 def _priced(region: str, kinds: Sequence[str], own: Sequence[str]) -> tuple[str, ...]:
@@ -174,7 +200,7 @@ def _cheapest(every: Sequence[Estimate], deadline: float | None) -> Estimate | N
 
 
 def dollars_an_hour(settings: EmrSettings, aws: Any = None) -> float:
-    """What an hour of the recipe's own cluster costs: the rate by which `search.budget.dollars` becomes a stop.
+    """What an hour of the cluster that the settings speak of costs: the rate by which `search.budget.dollars` becomes a stop.
 
     Raises
     ------
@@ -226,7 +252,7 @@ def offer_lines(made: Offer) -> list[str]:
     lines = [
         f"{table.rows:,} rows x {table.features:,} features ({table.how}); {made.work.trials} fits in the search, "
         f"{made.work.core_hours:.2f} core-hours by {made.work.source}",
-        _line("as the recipe says", asked),
+        _line(made.nodes, asked),
         f"  an hour: {_parts(asked.shape, asked.hour.machines, asked.hour.emr, asked.hour.disks)}; "
         f"the run: {_parts(asked.shape, asked.machines, asked.emr, asked.disks)}, "
         f"S3 {told_dollars(asked.storage)} a month and {told_dollars(asked.requests)} of requests",
@@ -261,6 +287,7 @@ def offer_facts(made: Offer) -> dict[str, Any]:
         "fits": made.work.trials,
         "core_hours": round(made.work.core_hours, 4),
         "rates": made.work.source,
+        "nodes": made.nodes,
         **{name: _facts(one) for name, one in named.items() if one is not None},
         "prices": {"as_of": made.prices.as_of.isoformat(), "age_days": made.prices.age_days(), "source": made.prices.source},
     }

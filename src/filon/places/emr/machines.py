@@ -12,6 +12,7 @@ from filon.places.emr.lines import Line, Look, block, failed, ok, refused_look, 
 from filon.places.emr.shapes import machine_of, shape_of
 from filon.places.emr.sizing import DRIVER_MIB, instance
 from filon.places.emr.sizing import plan as plan_executors
+from filon.places.emr.standing import as_it_stands, log_uri_of
 from filon.places.environment import built_for
 from filon.places.lanes import LANES, Lane, find_lane
 
@@ -72,7 +73,7 @@ def release_line(release: str) -> list[Line]:
 
 def capacity(look: Look) -> list[Line]:
     """Executors fit their nodes, the table fits the executors, and a barrier finds its slots."""
-    settings = _as_it_stands(look)
+    settings = as_it_stands(look.settings, look.groups)
     try:
         machine = machine_of(shape_of(settings).kinds)
         node = instance(settings.core_type)
@@ -123,19 +124,6 @@ def _room(look: Look, settings: Any, container_mib: int) -> Line:
     return block("memory", "checklist.memory", what, fix)
 
 
-def _as_it_stands(look: Look) -> Any:
-    """The settings with the instance groups of the cluster that stands."""
-    by_role = {one["InstanceGroupType"]: one for one in look.groups}
-    core, task = by_role.get("CORE"), by_role.get("TASK")
-    if core is None:
-        return look.settings
-    changed = {"core_type": core["InstanceType"], "core_count": max(1, core.get("RunningInstanceCount") or core["RequestedInstanceCount"])}
-    changed["task_count"] = (task.get("RunningInstanceCount") or task["RequestedInstanceCount"]) if task else 0
-    if task:
-        changed["task_type"] = task["InstanceType"]
-    return look.settings.model_copy(update=changed)
-
-
 def network(look: Look) -> list[Line]:
     """The subnet has addresses and a way to S3; the security groups let the nodes out and nobody in."""
     subnet = str(look.cluster.get("Ec2InstanceAttributes", {}).get("Ec2SubnetId") or look.settings.subnet)
@@ -163,7 +151,7 @@ def _subnet(look: Look, subnet: str) -> list[Line]:
     if not look.settings.cluster_id and free < nodes:
         what = f"{subnet} has {free} free addresses, the cluster needs {nodes}"
         return [block("subnet", "checklist.subnet-full", what, "a larger subnet, or fewer nodes")]
-    routes = _routes(look, subnet, str(seen["VpcId"]))
+    routes = routes_of(look, subnet, str(seen["VpcId"]))
     out = any(str(one.get("GatewayId", "")).startswith("igw-") or one.get("NatGatewayId") for one in routes)
     by_door = any(str(one.get("GatewayId", "")).startswith("vpce-") for one in routes) or _s3_endpoint(look, str(seen["VpcId"]))
     if not out and not by_door:
@@ -172,7 +160,7 @@ def _subnet(look: Look, subnet: str) -> list[Line]:
     return [ok("subnet", f"{subnet}: {free} free addresses, {'S3 by its own endpoint' if by_door else 'S3 over the internet'}")]
 
 
-def _routes(look: Look, subnet: str, vpc: str) -> list[dict[str, Any]]:
+def routes_of(look: Look, subnet: str, vpc: str) -> list[dict[str, Any]]:
     """Routes of a subnet: of its own table, else of the network's main one."""
     asked = {"association.subnet-id": subnet}, {"vpc-id": vpc, "association.main": "true"}
     for wanted in asked:
@@ -249,8 +237,7 @@ def logs(look: Look) -> list[Line]:
     """Logs go to a bucket that is there: without them `filon logs` and `filon doctor` see nothing."""
     if look.settings.cluster_id and not look.cluster:
         return []
-    where = str(look.cluster.get("LogUri", "")) if look.settings.cluster_id else look.settings.log_uri or f"{look.settings.bucket}/logs"
-    where = where.replace("s3n://", "s3://").replace("s3a://", "s3://")
+    where = log_uri_of(look.cluster) if look.settings.cluster_id else look.settings.log_uri or f"{look.settings.bucket}/logs"
     if not where.startswith("s3://"):
         what = "the cluster writes no logs to S3: a failure could not be explained"
         return [warn("logs", "checklist.no-logs", what, "a cluster's log URI cannot be changed: filon infra up makes one that has it")]

@@ -18,6 +18,9 @@ from typing import Any, TextIO
 FLUSH_S = 3.0
 """Law 8: whoever waits hears something before five seconds are over."""
 
+CANCELLED = 143
+"""Our exit code when the job is not wanted any more, as after SIGTERM."""
+
 
 class Folder:
     """A prefix in S3, by Arrow's own client: the environment needs no AWS package."""
@@ -100,7 +103,26 @@ class Mouth:
 
     def _work(self) -> None:
         while not self._ended.wait(FLUSH_S):
+            self.leave_if_cancelled()
             self.send()
+
+    def leave_if_cancelled(self) -> None:
+        """End this process, without a word into a folder that is being deleted, when the job is not wanted any more.
+
+        Cancelling a step ends spark-submit on the primary node and what it started; this driver is YARN's and would train on, paid.
+        Its end is the application's. Clean-up takes `job.json` away; whoever sends the job again writes another attempt there.
+        """
+        if not self._stands():
+            print("filon: the job was cancelled, or sent again: this driver ends", file=sys.stderr, flush=True)
+            os._exit(CANCELLED)
+
+    def _stands(self) -> bool:
+        try:
+            return bool(json.loads(self.folder.read("job.json")).get("attempt", self.attempt) == self.attempt)
+        except FileNotFoundError:
+            return False
+        except (OSError, ValueError):  # S3 does not answer: nothing is known, and the job goes on
+            return True
 
     def send(self) -> None:
         """What was said since the last time, as one object; kept for the next time when S3 does not take it."""
@@ -120,6 +142,7 @@ class Mouth:
         """The last words."""
         self._ended.set()
         self._thread.join()
+        self.leave_if_cancelled()
         self.send()
 
 
@@ -133,10 +156,12 @@ def main(words: list[str]) -> int:
     sys.stdout = mouth  # click writes to whatever this is
     code = 70
     try:
+        mouth.leave_if_cancelled()
         _prepare(job, given)
         # the command line itself, as `python -m filon` would: this file is a program beside the package, not a room of it
         code = int(importlib.import_module("filon.cli.group").run(command))
         if code in (0, 1):
+            mouth.leave_if_cancelled()
             _bring_home(command[0], out, mouth)
     finally:
         sys.stdout = mouth.through

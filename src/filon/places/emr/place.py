@@ -20,6 +20,7 @@ from filon.places.emr.handles import keep_handle
 from filon.places.emr.ledger import Ledger
 from filon.places.emr.settings import EmrSettings
 from filon.places.emr.shapes import machine_of, shape_of
+from filon.places.emr.standing import log_uri_of, standing
 from filon.places.emr.submit import Order, out_of, prepare, step_name, tell_plan
 from filon.places.emr.transient import ALIVE, PYTHON_SCRIPT, run_job_flow
 
@@ -46,6 +47,7 @@ class Emr:
         self.log_uri = settings.log_uri or (self.bucket.root / "logs").uri
         self.ends_on_stop = True
         self._cluster = ""  # made for an earlier job of this very command: the evaluation goes where the training went
+        self._logs: dict[str, str] = {}  # where clusters say that they write theirs
 
     def submit(self, job: Job, listen: Listen) -> Handle:
         """Send the job; the same job sent twice is one step.
@@ -60,11 +62,14 @@ class Emr:
         if found is not None:
             listen(Event(stage="submit", text=f"submitted already: step {found.facts['step']} is {found.state}"))
             return self._keep(found)
+        nodes, unseen = standing(self.aws, self.settings)
+        if unseen:
+            listen(Event(stage="submit", text=f"the nodes of {self.settings.cluster_id} cannot be looked at, the recipe's count: {unseen}"))
         with self._environment(listen) as archive:
-            order = prepare(job, self.settings, self.bucket, archive, self.strategy, listen)
+            order = prepare(job, nodes, self.bucket, archive, self.strategy, listen)
         tell_plan(order, listen)
         try:
-            handle = patiently(lambda: self.find(job) or self._send(order, listen))
+            handle = patiently(lambda: self.find(job) or self._announced(order, listen))
         except (KeyboardInterrupt, SystemExit):
             self._end_what_was_made(job, listen)
             raise
@@ -92,6 +97,7 @@ class Emr:
                 if step["Name"] == step_name(job.key) and step["Status"]["State"] in STANDS and self._stands(job, step):
                     if transient:
                         self._cluster = cluster
+                    self._described(cluster)
                     return self._handle(job, cluster, step["Id"], out_of(step["Config"]["Args"]), step["Status"]["State"], transient)
         return None
 
@@ -122,6 +128,10 @@ class Emr:
             if one["Name"] == step_name(job.key) and one["Id"] != self._cluster:
                 yield one["Id"], True
 
+    def _announced(self, order: Order, listen: Listen) -> Handle:
+        order.announce(self.bucket)
+        return self._send(order, listen)
+
     def _send(self, order: Order, listen: Listen) -> Handle:
         cluster = self._standing_cluster() or self._open_cluster()
         if cluster:
@@ -139,6 +149,12 @@ class Emr:
             return self._handle(order.job, cluster, step, order.out, "PENDING", transient=cluster != self.settings.cluster_id)
         return self._make_cluster(order, listen)
 
+    def _described(self, cluster: str) -> dict[str, Any]:
+        """A cluster as EMR tells of it; where it writes its logs is remembered, which need not be where the recipe would."""
+        found: dict[str, Any] = self.aws.call("emr", "describe_cluster", ClusterId=cluster)["Cluster"]
+        self._logs[cluster] = log_uri_of(found)
+        return found
+
     def _standing_cluster(self) -> str:
         """The recipe's own cluster, if it has one.
 
@@ -149,7 +165,7 @@ class Emr:
         cluster = self.settings.cluster_id
         if not cluster:
             return ""
-        status = self.aws.call("emr", "describe_cluster", ClusterId=cluster)["Cluster"]["Status"]
+        status = self._described(cluster)["Status"]
         if status["State"] not in ALIVE:
             why = status.get("StateChangeReason", {}).get("Message") or "EMR gives no reason"
             fix = "leave places.emr.cluster_id out (a cluster is then made for the job), or filon infra up"
@@ -160,7 +176,7 @@ class Emr:
         """The cluster made by this command, if it still takes steps."""
         if not self._cluster:
             return ""
-        state = self.aws.call("emr", "describe_cluster", ClusterId=self._cluster)["Cluster"]["Status"]["State"]
+        state = self._described(self._cluster)["Status"]["State"]
         return self._cluster if state in ALIVE else ""
 
     def _make_cluster(self, order: Order, listen: Listen) -> Handle:
@@ -212,7 +228,7 @@ class Emr:
     def _lane(self) -> str:
         if not self.settings.cluster_id:
             return self.settings.release
-        return str(self.aws.call("emr", "describe_cluster", ClusterId=self.settings.cluster_id)["Cluster"]["ReleaseLabel"])
+        return str(self._described(self.settings.cluster_id)["ReleaseLabel"])
 
     def _handle(self, job: Job, cluster: str, step: str, out: str, state: str, transient: bool) -> Handle:
         facts = {
@@ -221,7 +237,7 @@ class Emr:
             "region": self.aws.region,
             "bucket": self.bucket.root.uri,
             "folder": (self.bucket.root / "jobs" / job.key).uri,
-            "logs": f"{self.log_uri}/{cluster}",
+            "logs": f"{self._logs.get(cluster) or self.log_uri}/{cluster}",
             "transient": "yes" if transient else "",
         }
         ours = {"PENDING": "pending", "RUNNING": "running", "COMPLETED": "done"}
@@ -233,16 +249,21 @@ class Emr:
         return handle
 
     def _end_what_was_made(self, job: Job, listen: Listen) -> None:
-        """Stopped while a cluster was asked for: whether the request arrived is seen by the cluster's name."""
+        """Stopped while a cluster was asked for: whether the request arrived is seen by its name and our tags."""
+        from filon.places.emr.cleanup import is_ours, own_clusters
+
         if self.settings.cluster_id:
             return
-        for cluster, _ in self._clusters(job):
+        first = [self._cluster] if self._open_cluster() and is_ours(self.aws, self._cluster) else []
+        for cluster in dict.fromkeys([*first, *own_clusters(self.aws, step_name(job.key))]):
             listen(Event(stage="stop", text=f"ending the cluster {cluster}, which was made for this job"))
             self.aws.call("emr", "terminate_job_flows", JobFlowIds=[cluster])
 
     def _stopped(self, handle: Handle, listen: Listen) -> None:
+        from filon.places.emr.cleanup import is_ours
+
         cluster = handle.facts["cluster"]
-        if handle.facts.get("transient") and self.ends_on_stop:
+        if handle.facts.get("transient") and self.ends_on_stop and patiently(lambda: is_ours(self.aws, cluster)):
             listen(Event(stage="stop", text=f"ending the cluster {cluster}, which was made for this job"))
             patiently(lambda: self.aws.call("emr", "terminate_job_flows", JobFlowIds=[cluster]))
             self._keep(replace(handle, state="cancelled"))

@@ -38,6 +38,8 @@ def scale(aws: Aws, ledger: Ledger, settings: EmrSettings, cluster: str, count: 
         if task is not None:
             before = int(task.get("RequestedInstanceCount", 0))
             if before != count:
+                # after a clean-up there is no line of the group any more, and nodes come into it again
+                ledger.made(ledger.intend("group", NAME, job="", region=aws.region, within=cluster), str(task["Id"]))
                 change = [{"InstanceGroupId": task["Id"], "InstanceCount": count}]
                 aws.call("emr", "modify_instance_groups", ClusterId=cluster, InstanceGroups=change)
             return Scaled(cluster=cluster, group=str(task["Id"]), before=before, after=count)

@@ -39,6 +39,12 @@ class Order:
     environment: str
     conf: Mapping[str, str]
     plan: Plan
+    facts: Mapping[str, Any]
+
+    def announce(self, bucket: Bucket) -> None:
+        """Write `job.json`, which says which attempt of the job is wanted: in the very moment of sending, because the driver of another
+        attempt ends when it sees it."""
+        bucket.write(self.folder / "job.json", json.dumps(self.facts, indent=2, ensure_ascii=False).encode())
 
     @property
     def name(self) -> str:
@@ -86,7 +92,7 @@ def prepare(job: Job, settings: EmrSettings, bucket: Bucket, archive: str | Path
     script = bucket.keep(SCRIPT, listen).uri
     folder, attempt = bucket.root / "jobs" / job.key, datetime.now(UTC).strftime("%Y%m%d_%H%M%S")
     out = job.out or (bucket.root / f"{OUTPUTS[job.verb]}_{attempt}").uri
-    _write_folder(bucket, folder, job, recipe, variables, out, attempt)
+    facts = _write_folder(bucket, folder, job, recipe, variables, out, attempt)
     words = job_words(job, recipe="recipe.toml", runs="runs", bundle="bundle", out=out if job.verb == "predict" else "eval")
     own = ["--job", folder.uri, "--out", out, "--attempt", attempt, *(("--bundle", job.bundle) if job.bundle else ())]
     conf = {**_conf(bucket.aws.region), **size.conf(), **settings.conf}
@@ -100,6 +106,7 @@ def prepare(job: Job, settings: EmrSettings, bucket: Bucket, archive: str | Path
         environment=environment,
         conf=conf,
         plan=size,
+        facts=facts,
     )
 
 
@@ -167,13 +174,17 @@ def _is_remote(uri: str) -> bool:
     return uri.startswith(("http://", "https://", "databricks"))
 
 
-def _write_folder(bucket: Bucket, folder: Address, job: Job, recipe: str, variables: Mapping[str, str], out: str, attempt: str) -> None:
+def _write_folder(
+    bucket: Bucket, folder: Address, job: Job, recipe: str, variables: Mapping[str, str], out: str, attempt: str
+) -> dict[str, Any]:
+    """What the job is given, but for `job.json`, which is returned."""
     entry = bucket.ledger.intend("folder", folder.uri, job=job.key, region=bucket.aws.region)
     if job.verb != "predict" or not job.out:
         bucket.ledger.intend("output", out, job=job.key, region=bucket.aws.region)
     if recipe:
         bucket.write(folder / "recipe.toml", recipe.encode())
-    facts = {
+    bucket.ledger.made(entry, folder.uri)
+    return {
         "key": job.key,
         "verb": job.verb,
         "name": job.name,
@@ -185,8 +196,6 @@ def _write_folder(bucket: Bucket, folder: Address, job: Job, recipe: str, variab
         "data": job.data,
         "options": list(job.options),
     }
-    bucket.write(folder / "job.json", json.dumps(facts, indent=2, ensure_ascii=False).encode())
-    bucket.ledger.made(entry, folder.uri)
 
 
 def _conf(region: str) -> dict[str, str]:
@@ -229,8 +238,13 @@ def _table_mib(job: Job, bucket: Bucket) -> float:
 
 def out_of(arguments: Sequence[str]) -> str:
     """Where a step's outputs go, from its arguments."""
+    return word_of(arguments, "--out")
+
+
+def word_of(arguments: Sequence[str], name: str) -> str:
+    """The word after a name among a step's arguments, "" where the name is not there."""
     words = list(arguments)
-    return words[words.index("--out") + 1] if "--out" in words else ""
+    return words[words.index(name) + 1] if name in words else ""
 
 
 def tell_plan(order: Order, listen: Listen) -> None:
