@@ -12,6 +12,8 @@ from filon.cli.options import recipe_options, shared
 
 if TYPE_CHECKING:
     from filon.cli.terminal import Terminal
+    from filon.places.base import Handle
+    from filon.places.emr.bill import Paid
     from filon.places.emr.work import Table
     from filon.recipe import RecipeFile
 
@@ -104,28 +106,22 @@ def _aws(region: str, offline: bool) -> Any:
 
 def _after(file: RecipeFile, terminal: Terminal) -> int:
     from filon.errors import FilonError
-    from filon.places.emr.bill import paid
     from filon.places.emr.client import Client
     from filon.places.emr.handles import list_handles
-    from filon.places.emr.serverless.rates import paid_run
 
     aws = Client(file.recipe.places.emr.region)
     rows, total = [], 0.0
-    for handle in list_handles(Path(file.base / "runs")):
+    handles = list_handles(Path(file.base / "runs"))
+    for handle in handles:
         facts = handle.facts
         row: dict[str, Any] = {"job": handle.id, "state": handle.state, "cluster": facts.get("cluster", "")}
         try:
-            bill = (
-                paid_run(aws, facts["cluster"], facts["step"])
-                if facts.get("serverless")
-                else paid(aws, facts["cluster"], step=facts.get("step", ""), transient=bool(facts.get("transient")))
-            )
+            bill, share = _bill(aws, handle, handles)
         except FilonError as exc:
             rows.append({**row, "error": {"code": exc.code, "what": exc.what}})
             terminal.say(f"{handle.id:<36} {handle.state:<10} not known: {exc.what}", fg="yellow")
             continue
         total += bill.dollars
-        share = "its time on a standing cluster" if bill.shared else "its own workers" if facts.get("serverless") else "its own cluster"
         more = ", so far" if bill.open else ""
         used = ", ".join(f"{hours:.2f} h {kind}" for kind, hours in bill.instance_hours.items())
         terminal.say(f"{handle.id:<36} {handle.state:<10} ${bill.dollars:>8,.2f}{more}  ({share}: {used})")
@@ -133,3 +129,22 @@ def _after(file: RecipeFile, terminal: Terminal) -> int:
     terminal.say(f"{'together':<36} {'':<10} ${total:>8,.2f}" if rows else "no jobs were sent from here")
     terminal.result({"runs": rows, "dollars": round(total, 4)})
     return 0
+
+
+def _bill(aws: Any, handle: Handle, handles: list[Handle]) -> tuple[Paid, str]:
+    """What one job did cost, and of what that is the share. `handles` are all jobs, the newest first."""
+    from filon.places.emr.bill import paid, shares
+    from filon.places.emr.serverless.rates import paid_run
+
+    facts = handle.facts
+    if facts.get("serverless"):
+        return paid_run(aws, facts["cluster"], facts["step"]), "its own workers"
+    if not facts.get("transient"):
+        return paid(aws, facts["cluster"], step=facts.get("step", ""), transient=False), "its time on a standing cluster"
+    sharing = [one for one in handles if one.facts.get("transient") and one.facts.get("cluster") == facts["cluster"]]
+    sharing.sort(key=lambda one: one.job.verb != "train")  # it was made for the training, which the evaluation followed
+    if len(sharing) == 1:
+        return paid(aws, facts["cluster"]), "its own cluster"
+    place = sharing.index(handle)
+    share = f"its time on a cluster of {len(sharing)} jobs" if place else f"a cluster of {len(sharing)} jobs, but for the others' time"
+    return shares(aws, facts["cluster"], [one.facts.get("step", "") for one in sharing])[place], share

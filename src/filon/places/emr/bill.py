@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -74,6 +74,32 @@ def paid(aws: Any, cluster: str, *, step: str = "", transient: bool = True, now:
         open=still,
         priced=found.told(),
     )
+
+
+def shares(aws: Any, cluster: str, steps: Sequence[str], now: datetime | None = None) -> list[Paid]:
+    """The bills of several jobs on one cluster that was made for the first of them: together they are the cluster's.
+
+    Parameters
+    ----------
+    steps : of the jobs, in the order in which they were sent
+
+    Returns
+    -------
+    the time of its own step for each job but the first, which bears all the rest: the cluster's start, and its end
+    """
+    now = now or datetime.now(UTC)
+    whole = paid(aws, cluster, now=now)
+    others = [paid(aws, cluster, step=step, transient=False, now=now) for step in steps[1:]]
+    rest = {kind: hours - sum(one.instance_hours.get(kind, 0.0) for one in others) for kind, hours in whole.instance_hours.items()}
+    own = replace(
+        whole,
+        hours=max(0.0, whole.hours - sum(one.hours for one in others)),
+        instance_hours={kind: round(max(0.0, hours), 4) for kind, hours in rest.items()},
+        machines=max(0.0, whole.machines - sum(one.machines for one in others)),
+        emr=max(0.0, whole.emr - sum(one.emr for one in others)),
+        disks=max(0.0, whole.disks - sum(one.disks for one in others)),
+    )
+    return [own, *others]
 
 
 def _step_window(aws: Any, cluster: str, step: str, now: datetime) -> tuple[datetime, datetime, bool]:

@@ -1,12 +1,18 @@
 """What a job did cost, from the hours of its cluster's instances."""
 
+import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
+from filon.cli.group import run as filon
 from filon.errors import PlaceError
-from filon.places.emr.bill import paid
+from filon.files import write_atomic
+from filon.places.base import Handle, Job
+from filon.places.emr.bill import paid, shares
+from filon.places.job_words import handle_text
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -93,3 +99,30 @@ def test_on_a_standing_cluster_only_the_steps_time_counts() -> None:
 
 def test_spot_instances_are_priced_by_the_market() -> None:
     assert paid(Cluster(spot=True), "j-1", now=hours(5)).machines == pytest.approx(2 * 0.192 + 4 * 0.384 * 0.4)
+
+
+def test_two_jobs_on_one_cluster_are_billed_it_once() -> None:
+    first, second = shares(Cluster(), "j-1", ["s-train", "s-exam"], now=hours(5))
+    whole = paid(Cluster(), "j-1", now=hours(5))
+    assert first.dollars + second.dollars == pytest.approx(whole.dollars)
+    assert second.instance_hours == {"m5.xlarge": 0.5, "m5.2xlarge": 1.0}, "the time of its own step"
+    assert first.instance_hours == {"m5.xlarge": 1.5, "m5.2xlarge": 3.0}
+    assert (first.shared, second.shared) == (False, True)
+
+
+def test_the_list_of_runs_counts_a_shared_cluster_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("filon.places.emr.client.Client", lambda _: Cluster())
+    (tmp_path / "filon.toml").write_text('name = "bank"\n[data]\nsource = "s3://mine/bank.csv"\nlabel = "deposit"\n')
+    verbs: tuple[Literal["evaluate", "train"], ...] = ("evaluate", "train")
+    for verb in verbs:  # the training's handle is the newer file: somebody has looked at it again
+        job = Job(verb=verb, name="bank", key=f"bank-{verb}-1", base=str(tmp_path), runs=str(tmp_path / "runs"))
+        facts = {"cluster": "j-1", "step": f"s-{verb}", "transient": "yes"}
+        handle = Handle(place="emr", id=job.key, job=job, state="done", out="s3://mine/out", facts=facts)
+        write_atomic(tmp_path / "runs" / ".jobs" / job.key / "handle.json", handle_text(handle))
+    assert filon(["cost", str(tmp_path / "filon.toml"), "--runs", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])["result"]
+    assert said["dollars"] == pytest.approx(paid(Cluster(), "j-1").dollars, abs=2e-4)
+    dollars = {one["job"]: one["dollars"] for one in said["runs"]}
+    assert dollars["bank-train-1"] == pytest.approx(3 * dollars["bank-evaluate-1"], rel=0.01), "an hour and a half, and half an hour"
