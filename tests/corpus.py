@@ -1,7 +1,8 @@
 """Tables and recipes that are wrong in one way each, written by a generator, with the code that must be said of them.
 
 `Bad.write(folder)` leaves `filon.toml` and its files there. An error ends the command with a coded error; a finding is listed by
-`filon check` (a blocker stops `filon train` with exit code 1). `stage` is where the code is first heard.
+`filon check` (a blocker stops `filon train` with exit code 1). `stage` is where the code is first heard (split: what
+the recipe asks of the split and of the report, which `filon check` refuses already).
 """
 
 import datetime as dt
@@ -362,6 +363,26 @@ def recipe_with_a_variable_nobody_set(folder: Path) -> None:
 @error("split.shares-wrong", "split")
 def shares_that_do_not_add_up(folder: Path) -> None:
     csv(folder, columns(), more="[split]\ntrain = 0.7\nvalid = 0.2\ntest = 0.2")
+
+
+@error("split.column-missing", "split")
+def split_by_a_key_that_nobody_named(folder: Path) -> None:
+    csv(folder, columns(), more='[split]\nby = "key"')
+
+
+@error("read.file-missing", "split")
+def test_table_that_is_not_there(folder: Path) -> None:
+    csv(folder, columns(), more='[split]\ntest_source = "nowhere.csv"')
+
+
+@error("engines.slice-unknown", "split")
+def slices_of_a_number(folder: Path) -> None:
+    csv(folder, columns(), more='[evaluate]\nslices = ["c", "x"]')
+
+
+@error("engines.slice-unknown", "split")
+def slices_of_a_column_that_is_left_out(folder: Path) -> None:
+    csv(folder, {**columns(), "same": ["always"] * ROWS}, more='[evaluate]\nslices = ["same"]')
 
 
 # S3 (a server that answers is in the tests marked `server`)

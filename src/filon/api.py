@@ -182,7 +182,7 @@ def check(
     file = _recipe(recipe, sets)
     with computing(engine, threads=threads, memory_mib=memory_mib, spark=file.recipe.places.spark, listen=listen) as at_work:
         table = at_work.read(read(file.recipe.data, file.base, listen))
-        checked = pipeline.look(file, table, at_work, listen)
+        checked, _ = pipeline.look(file, table, at_work, listen)
     effective, within = file.recipe, (memory_mib or default_mib()) if engine == "embedded" else 0  # Spark's memory is its own matter
     shares = {"train_share": effective.split.train, "valid_share": effective.split.valid}
     estimate = cost(checked, **shares, trial_rows=effective.search.rows, within_mib=within)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from filon.check import check
 from filon.check.wording import finding, translate
 from filon.check.writing import findings_dict, profile_dict, profile_page
+from filon.engines.answering import refuse_unsliced
 from filon.engines.base import LabelPlan
 from filon.errors import some
 from filon.evaluate import (
@@ -33,7 +34,7 @@ from filon.read import read, read_like
 from filon.rules import FINDINGS
 from filon.runs import to_plain
 from filon.search import search
-from filon.split import split
+from filon.split import plan_of, split
 from filon.watch import learn, ranges_of
 
 if TYPE_CHECKING:
@@ -69,13 +70,12 @@ def run(story: Story) -> Bundle | None:
     with folder.stage("read"):
         table = engine.read(read(recipe.data, story.file.base, story.listen))
     with folder.stage("check"):
-        checked = look(story.file, table, engine, story.listen)
+        checked, test = look(story.file, table, engine, story.listen)
         _keep_findings(story, checked)
     if checked.blockers:
         return None
     with folder.stage("split"):
         story.tell("split", f"{checked.profile.rows:,} rows to train, valid and test by {recipe.split.by}")
-        test = _test_source(story, checked.source)
         balance, most = recipe.search.balance, recipe.check.max_categories * 10
         folds = split(table, checked, recipe.split, recipe.data, balance, engine, test_source=test, max_categories=most)
         folder.update(folds=folds.info, class_weights=folds.class_weights, features=[one.name for one in folds.encoding.features])
@@ -91,12 +91,19 @@ def run(story: Story) -> Bundle | None:
         return _package(story, table, folds, fitted, checked, context, exam)
 
 
-def look(file: RecipeFile, table: Table, engine: Engine, listen: Listen) -> Checked:
-    """The profile of a table and what it means."""
+def look(file: RecipeFile, table: Table, engine: Engine, listen: Listen) -> tuple[Checked, Source | None]:
+    """The profile of a table and what it means; the test table, where the publisher gives one.
+
+    What the recipe asks of the split and of the report, and this table cannot give, is refused here: before it is paid for.
+    """
     recipe = file.recipe
     listen(Event(stage="check", text=f"profile of {len(table.source.columns):,} columns"))
     profile = engine.profile(table, LabelPlan(column=recipe.data.label))
-    return check(profile, table.source, recipe.check, recipe.data)
+    checked = check(profile, table.source, recipe.check, recipe.data)
+    test = _test_source(file, checked.source, listen)
+    plan = plan_of(checked, recipe.split, recipe.data, recipe.search.balance, test_source=test)
+    refuse_unsliced(recipe.evaluate.slices, {feature.name: feature.kind for feature in plan.features})
+    return checked, test
 
 
 def _keep_findings(story: Story, checked: Checked) -> None:
@@ -119,12 +126,12 @@ def _source_facts(source: Source) -> dict[str, Any]:
     }
 
 
-def _test_source(story: Story, source: Source) -> Source | None:
-    given = story.file.recipe.split.test_source
+def _test_source(file: RecipeFile, source: Source, listen: Listen) -> Source | None:
+    given = file.recipe.split.test_source
     if given is None:
         return None
-    data = story.file.recipe.data.model_copy(update={"source": given})
-    return read_like(source.columns, data, story.file.base, story.listen)
+    data = file.recipe.data.model_copy(update={"source": given})
+    return read_like(source.columns, data, file.base, listen)
 
 
 def _search(story: Story, folds: Folds) -> Choice:

@@ -6,10 +6,10 @@ import pytest
 from tests.corpus import CASES, Bad
 
 from filon.check import Finding
-from filon.check import check as judge
 from filon.engines import open_engine
-from filon.engines.base import LabelPlan
 from filon.errors import CODES, FilonError
+from filon.events import silence
+from filon.pipeline import look
 from filon.read import read
 from filon.recipe import RecipeFile, load_recipe
 from filon.split.split import split
@@ -27,12 +27,12 @@ def params(kind: str) -> list[object]:
 
 
 def findings(folder: Path) -> tuple[Finding, ...]:
-    """As far as `filon train` goes before it fits: the shares are looked at by the split."""
+    """As far as `filon train` goes before it fits."""
     file = load_recipe(folder)
     data = file.recipe.data
     with open_engine("embedded", scratch=folder / "scratch", threads=1) as engine:
         table = engine.read(read(data, file.base))
-        checked = judge(engine.profile(table, LabelPlan(column=data.label)), table.source, file.recipe.check, data)
+        checked, _ = look(file, table, engine, silence)
         if not checked.blockers:
             _split(file, table, checked, engine)
     return checked.findings

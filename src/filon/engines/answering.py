@@ -102,18 +102,33 @@ def slices(encoding: Encoding, by: Sequence[str]) -> dict[tuple[str, ...], tuple
     ------
     RecipeError : `engines.slice-unknown` when `by` names a column that is not a category or boolean feature
     """
+    refuse_unsliced(by, {feature.name: feature.kind for feature in encoding.features})
     found: dict[tuple[str, ...], tuple[int, float]] = {}
     for name in by:
-        place = encoding.names.index(name) if name in encoding.names else -1
-        kind = encoding.features[place].kind if place >= 0 else "number"
-        if kind == "number":
-            able = [feature.name for feature in encoding.features if feature.kind != "number"]
+        place = encoding.names.index(name)
+        feature = encoding.features[place]
+        values = feature.categories[:SLICES] if feature.kind == "category" else ("false", "true")
+        found |= {(name, value): (place, float(code)) for code, value in enumerate(values)}
+    return found
+
+
+def refuse_unsliced(by: Sequence[str], kinds: Mapping[str, str]) -> None:
+    """Raise when a column to slice by is no category or boolean feature.
+
+    Parameters
+    ----------
+    kinds : of the features, by name
+
+    Raises
+    ------
+    RecipeError : `engines.slice-unknown`
+    """
+    able = [name for name, kind in kinds.items() if kind != "number"]
+    for name in by:
+        if name not in able:
             raise RecipeError(
                 "engines.slice-unknown",
                 f'"{name}" cannot be sliced by',
                 f"only category and boolean features can: {some(able)}" if able else "the model has no category or boolean feature",
                 "set evaluate.slices to one of them, or declare the column a category in data.columns",
             )
-        values = encoding.features[place].categories[:SLICES] if kind == "category" else ("false", "true")
-        found |= {(name, value): (place, float(code)) for code, value in enumerate(values)}
-    return found
