@@ -3,21 +3,26 @@
 import hashlib
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.csv as pacsv
 import pytest
-from tests.servers.spark_cluster import Cluster, below, cluster, standalone  # noqa: F401 : fixtures
+from tests.servers.spark_cluster import CONF, Cluster, below, cluster, standalone  # noqa: F401 : fixtures
 from tests.spark.test_cluster import filon, recipe
-from tests.story.conftest import COMMAND, environment
+from tests.spark.test_connect import environment as packed_python
+from tests.story.conftest import COMMAND, bank_like, environment
 
 from filon.places.environment import cached
 from filon.places.lanes import own_versions, require_lane
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
+ROOT = Path(__file__).resolve().parents[2]
 LONGER = ("--set", "search.xgboost.num_round=300")
 """So that there is a middle in which a worker can be lost."""
 
@@ -97,6 +102,66 @@ def test_workers_run_on_the_environment_that_the_job_took_along(tmp_path: Path, 
     assert (there / "bundle" / "model.ubj").exists()
     assert seen, "no Python worker was seen"
     assert all("/environment/site-packages" in path for path in seen)
+
+
+APART = """
+name = "apart"
+[data]
+source = "t.csv"
+label = "deposit"
+drop = ["customer"]
+[data.derive]
+long = "features:long"
+[split]
+test_source = "test.csv"
+[search.xgboost]
+num_round = 4
+max_depth = [2, 3, 4, 5]
+[evaluate]
+resamples = 50
+shap_rows = 20
+[track]
+enabled = false
+[places.spark]
+master = "{master}"
+strategy = "tasks"
+archive = "{archive}"
+[places.spark.conf]
+"""
+
+COMES_AND_GOES = {
+    "spark.dynamicAllocation.enabled": "true",
+    "spark.dynamicAllocation.shuffleTracking.enabled": "true",
+    "spark.dynamicAllocation.maxExecutors": "2",
+    "spark.executor.cores": "1",
+}
+
+
+def test_a_cluster_that_shares_no_disk_and_starts_without_executors_trains_from_here(tmp_path: Path, cluster: Cluster) -> None:  # noqa: F811
+    """No executor is there before there is work; table, test table, modules and environment go to the workers; the event log stays."""
+    packed_python(tmp_path)
+    pacsv.write_csv(bank_like(600), tmp_path / "t.csv")
+    pacsv.write_csv(bank_like(200, seed=8), tmp_path / "test.csv")
+    (tmp_path / "features.py").write_text("import pyarrow.compute as pc\n\ndef long(rows):\n    return pc.utf8_length(rows['job'])\n")
+    conf = "".join(f'"{name}" = "{value}"\n' for name, value in {**CONF, **COMES_AND_GOES}.items())
+    (tmp_path / "recipe.toml").write_text(APART.format(master=cluster.master, archive=tmp_path / "python.tar.gz") + conf)
+    words = [sys.executable, "-m", "tests.spark.apart", str(tmp_path)]
+    done = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    run = Path(json.loads(done.stdout.splitlines()[-1])["run"])
+    assert (tmp_path / "used").exists(), "the workers ran on another Python than that of the archive"
+    assert json.loads((run / "manifest.json").read_text())["folds"]["test"]["rows"] == 200
+    assert "long" in (run / "bundle" / "bundle.json").read_text()
+    told = json.loads((run / "spark.json").read_text())
+    assert told["slots"] == 2
+    assert told["event_log"] == "spark-events.zstd"
+    with pa.input_stream(run / told["event_log"], compression="zstd") as log:
+        events = [json.loads(line) for line in log.read().splitlines()]
+    said = {event["Properties"].get("spark.job.description") for event in events if event["Event"] == "SparkListenerJobStart"}
+    assert {"filon: check, in one task", "filon: split, in one task"} <= said
+    assert {event["Stage Info"]["Stage ID"] for event in events if event["Event"] == "SparkListenerStageCompleted"} >= {
+        stage["number"] for stage in told["stages"]
+    }
 
 
 def python_paths(cluster: Cluster) -> set[str]:  # noqa: F811

@@ -85,6 +85,18 @@ def test_steps_do_not_leak_into_what_follows(session: Session) -> None:
     assert [one.step for one in after] == ["other"]
 
 
+def test_what_a_notebook_did_before_is_not_of_the_run(session: Session, tmp_path: Path) -> None:
+    session.spark.range(0, 10, 1, 2).collect()
+    later = Session(LOCAL, tmp_path)
+    try:
+        assert account(later).stages == ()
+        with step(later, "check"):
+            later.spark.range(0, 10, 1, 2).collect()
+        assert [one.step for one in account(later).stages] == ["check"]
+    finally:
+        later.close()
+
+
 def test_a_long_piece_of_work_says_which_stage_it_is_in(session: Session) -> None:
     heard: list[Event] = []
 

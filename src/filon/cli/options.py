@@ -49,11 +49,11 @@ def spark_options(function: Command) -> Command:
     return click.option("--master", default="", metavar="URL", help="Spark's master, e.g. spark://host:7077 (default: local[*]).")(function)
 
 
-def spark_settings(master: str, spark_conf: tuple[str, ...]) -> "SparkSettings":
-    """The settings that the two options say."""
+def spark_settings(master: str, spark_conf: tuple[str, ...], work: str = "") -> "SparkSettings":
+    """The settings that the options say; `work` is said only where something is kept there."""
     from filon.engines.settings import SparkSettings
 
     odd = [pair for pair in spark_conf if "=" not in pair]
     if odd:
         raise click.BadParameter(f"{odd[0]!r} is not KEY=VALUE", param_hint="--spark-conf")
-    return SparkSettings(master=master, conf=dict(pair.split("=", 1) for pair in spark_conf))
+    return SparkSettings(master=master, work=work, conf=dict(pair.split("=", 1) for pair in spark_conf))

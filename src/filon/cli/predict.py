@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--stream", is_flag=True, help="Score Parquet files as they arrive in the folder --data, into the folder --out.")
 @click.option("--checkpoint", default=None, help="With --stream: the folder of its notes, by which each file is scored once.")
 @click.option("--available-now", is_flag=True, help="With --stream: score what is there, then end.")
+@click.option("--work", default="", metavar="URI", help="With --stream from Kafka: a folder that this machine and Spark's workers share.")
 @click.option("--trust", is_flag=True, help="Open also a model that runs code when it is opened (joblib, pickles).")
 @place_options
 @engine_options
@@ -38,6 +39,7 @@ def command(
     stream: bool,
     checkpoint: str | None,
     available_now: bool,
+    work: str,
     trust: bool,
     place: str | None,
     wait: bool | None,
@@ -69,7 +71,7 @@ def command(
     from filon.cli.terminal import Terminal
 
     terminal = Terminal(as_json)
-    spark = spark_settings(master, spark_conf)
+    spark = spark_settings(master, spark_conf, work)
     if stream or available_now or checkpoint:
         if not (stream and checkpoint and engine == "spark" and not (drop or trust)):
             raise _stream_option(stream, checkpoint, engine)

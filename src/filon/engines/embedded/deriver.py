@@ -13,9 +13,10 @@ import pyarrow as pa
 
 from filon.engines.base import Column, Source
 from filon.engines.cast import quoted
-from filon.engines.embedded.functions import apply, is_python
+from filon.engines.embedded.functions import apply
 from filon.engines.embedded.session import connect, in_our_words
 from filon.engines.embedded.views import make_views
+from filon.engines.modules import is_python
 
 if TYPE_CHECKING:
     import duckdb

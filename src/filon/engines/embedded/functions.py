@@ -1,7 +1,6 @@
 """Columns derived by Python functions of the user: `module:function`, from a batch of typed rows to an array of as many cells."""
 
 import importlib
-import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -13,21 +12,11 @@ import pyarrow as pa
 from filon.engines.base import Column, Kind
 from filon.engines.embedded.deriving import settled
 from filon.engines.kinds import is_free_text
+from filon.engines.modules import is_python
 from filon.errors import RecipeError
 from filon.rows.cells import is_text
 
-PYTHON = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-
 ARROW = {"number": pa.float64(), "boolean": pa.bool_(), "date": pa.timestamp("us"), "category": pa.string(), "text": pa.string()}
-
-
-def is_python(sql: str) -> bool:
-    """Whether a derived column names a Python function.
-
-    >>> is_python("features:distance"), is_python("x::INTEGER")
-    (True, False)
-    """
-    return PYTHON.fullmatch(sql) is not None
 
 
 def apply(batch: pa.RecordBatch, columns: Sequence[Column], base: str) -> pa.RecordBatch:

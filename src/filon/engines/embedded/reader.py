@@ -16,6 +16,7 @@ from filon.engines.embedded.fetching import localised
 from filon.engines.embedded.sampling import LowestRows
 from filon.engines.embedded.session import connect, in_our_words
 from filon.engines.embedded.views import STORED, make_views, misfit_of, scan, stored_of, with_where
+from filon.engines.modules import is_python
 from filon.engines.storage import has_space
 from filon.events import Event, Listen, silence
 from filon.rows.encode import label_text
@@ -161,7 +162,7 @@ def open_table(source: Source, scratch: Path, threads: int = 2, memory_mib: int 
         connection.execute(f"CREATE VIEW raw AS SELECT * FROM {scan(local)}")
         columns, misfits = make_views(connection, local, folder)
     local = replace(local, columns=columns)
-    if any(functions.is_python(column.sql) for column in columns):
+    if any(is_python(column.sql) for column in columns):
         local = _with_functions(connection, local, misfits, folder)
     table = EmbeddedTable(local, connection, folder, misfits, listen)
     table.source = replace(source, columns=local.columns)
@@ -173,7 +174,7 @@ def _with_functions(connection: "duckdb.DuckDBPyConnection", local: Source, misf
     import pyarrow.parquet as pq
 
     plain = [column for column in local.columns if not column.sql]
-    of_sql = [column for column in local.columns if column.sql and not functions.is_python(column.sql)]
+    of_sql = [column for column in local.columns if column.sql and not is_python(column.sql)]
     names = [column.name for column in (*plain, *of_sql)] + [misfit_of(name) for name in misfits] + [stored_of(one.name) for one in plain]
     wanted = ", ".join(quoted(name) for name in names)
     target = folder / "functions.parquet"
@@ -183,7 +184,7 @@ def _with_functions(connection: "duckdb.DuckDBPyConnection", local: Source, misf
         for batch in connection.cursor().sql(f"SELECT {wanted} FROM typed").to_arrow_reader(ROWS):
             seen = batch.select([column.name for column in plain])
             if writer is None:
-                columns = tuple(functions.settle(one, seen, local.base) if functions.is_python(one.sql) else one for one in columns)
+                columns = tuple(functions.settle(one, seen, local.base) if is_python(one.sql) else one for one in columns)
             whole = functions.apply(seen, columns, local.base)
             added = [name for name in whole.schema.names if name not in seen.schema.names]
             rows = pa.RecordBatch.from_arrays([*batch.columns, *(whole.column(name) for name in added)], names=[*names, *added])

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from filon.engines.base import Column, Source
 from filon.engines.cast import FRACTIONAL, literal, misfit, quoted, typed
 from filon.engines.embedded.deriving import as_kind, bind, bind_where, kind_of, mentions, settled
-from filon.engines.embedded.functions import is_python
 from filon.engines.embedded.session import in_our_words
 from filon.engines.kinds import is_free_text
+from filon.engines.modules import is_python
 
 if TYPE_CHECKING:
     import duckdb

@@ -10,9 +10,10 @@ import os
 import pickle
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,12 @@ CELL_BYTES, GZIP = 4, 6
 
 STATE = "state binary"
 
+Here = Callable[["Source"], "Source"]
+"""Where the files of a source are, in the task."""
+
+Work = Callable[["EmbeddedEngine", Here, "Source"], Any]
+"""What the one task does."""
+
 
 def small(session: Session, table: SparkTable, strategy: str) -> bool:
     """Whether one task goes through the table soon; `places.spark.strategy = "cluster"` says no to it."""
@@ -66,14 +73,18 @@ def profile_alone(table: SparkTable, label: LabelPlan, listen: Listen) -> Profil
     DataError, RecipeError, SetupError : `read.*`, as rows are read
     """
     listen(Event(stage="check", text="profiling the rows in one task"))
-    found: tuple[Profile, LowestRows | None] = _carried_out(table, _Profile(label=label), "check", "profiling the rows", listen)
+    found: tuple[Profile, LowestRows | None] = _carried_out([table], _Profile(label=label), "check", "profiling the rows", listen)
     if found[1] is not None:
         table.remember(found[1])
     return found[0]
 
 
-def split_alone(table: SparkTable, plan: SplitPlan, listen: Listen) -> SparkFolds:
+def split_alone(table: SparkTable, plan: SplitPlan, test: SparkTable | None, listen: Listen) -> SparkFolds:
     """Give every row to one fold; the task leaves the folds in the work folder, for Spark as Parquet and for fits as plain files.
+
+    Parameters
+    ----------
+    test : the table of the test fold, where it has one of its own (`plan.test_source`)
 
     Raises
     ------
@@ -82,7 +93,8 @@ def split_alone(table: SparkTable, plan: SplitPlan, listen: Listen) -> SparkFold
     session = table.session
     listen(Event(stage="split", text="hashing, encoding and sorting the rows in one task"))
     place = Path(session.new_place("folds").removeprefix("file://"))
-    made: Made = _carried_out(table, _Split(plan=plan, place=str(place)), "split", "splitting the rows", listen)
+    tables = [table] if test is None else [table, test]
+    made: Made = _carried_out(tables, _Split(plan=plan, place=str(place)), "split", "splitting the rows", listen)
     return SparkFolds(
         plan=plan,
         encoding=made.encoding,
@@ -111,8 +123,8 @@ class Made:
 class _Profile:
     label: LabelPlan
 
-    def __call__(self, engine: EmbeddedEngine, source: Source) -> tuple[Profile, LowestRows | None]:
-        table = engine.read(source)
+    def __call__(self, engine: EmbeddedEngine, here: Here, source: Source) -> tuple[Profile, LowestRows | None]:
+        table = engine.read(here(source))
         return engine.profile(table, self.label), table.lowest
 
 
@@ -121,8 +133,9 @@ class _Split:
     plan: SplitPlan
     place: str
 
-    def __call__(self, engine: EmbeddedEngine, source: Source) -> Made:
-        folds = engine.split(engine.read(source), self.plan)
+    def __call__(self, engine: EmbeddedEngine, here: Here, source: Source) -> Made:
+        plan = self.plan if self.plan.test_source is None else replace(self.plan, test_source=here(self.plan.test_source))
+        folds = engine.split(engine.read(here(source)), plan)
         folder = Path(f"{self.place}-{_attempt()}")  # of another attempt of this task nothing is read
         (folder / "parquet").mkdir(parents=True)
         handles = {name: folds.open_test("handed over") if name == "test" else folds.fold(name) for name in FOLDS}
@@ -171,7 +184,7 @@ class _Task:
     """The work of the one task: an embedded engine of its own on the source."""
 
     source: Source
-    work: Callable[[EmbeddedEngine, Source], Any]
+    work: Work
     threads: int
     memory_mib: int
     environment: dict[str, str]
@@ -192,14 +205,16 @@ class _Task:
             scratch = Path(tempfile.mkdtemp(prefix="filon-task-"))
             try:
                 with EmbeddedEngine(scratch=scratch, threads=self.threads, memory_mib=self.memory_mib) as engine:
-                    source = moved(self.source, laid_down(self.carried, scratch))
-                    outcome = pickle.dumps(self.work(engine, source), protocol=5)
+                    here = partial(moved, where=laid_down(self.carried, scratch))
+                    outcome = pickle.dumps(self.work(engine, here, self.source), protocol=5)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
             yield pa.RecordBatch.from_arrays([pa.array([outcome], pa.binary())], ["state"])
 
 
-def _carried_out(table: SparkTable, work: Callable[[EmbeddedEngine, Source], Any], stage: str, said: str, listen: Listen) -> Any:
+def _carried_out(tables: Sequence[SparkTable], work: Work, stage: str, said: str, listen: Listen) -> Any:
+    """What the task makes of the first of the tables; the others are those that it looks at besides."""
+    table = tables[0]
     session = table.session
     room = capacity(session)
     task = _Task(
@@ -207,8 +222,8 @@ def _carried_out(table: SparkTable, work: Callable[[EmbeddedEngine, Source], Any
         work=work,
         threads=cores(session),
         memory_mib=int(room.room_mib * room.slots / room.executors),
-        environment=environment(table.source),
-        carried=table.carried,
+        environment=environment(*(one.source for one in tables)),
+        carried={path: content for one in tables for path, content in one.carried.items()},
     )
     frame = session.spark.range(0, 1, 1, 1).mapInArrow(task, STATE)
     with step(session, stage + ALONE):

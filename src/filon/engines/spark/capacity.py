@@ -21,6 +21,9 @@ TASK_MIB = 256
 WAIT_S = 30.0
 """Executors that were asked for may come late: so long are they waited for."""
 
+UNBOUND = 32
+"""Executors counted on where dynamic allocation names no limit: work beyond what the cluster gives waits in Spark's own queue."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
@@ -51,7 +54,10 @@ def capacity(session: Session) -> Capacity:
         whose = "the server's" if session.connect else "this machine's"
         return Capacity(slots=slots, executors=1, cores=cores, room_mib=whole / slots, said=f"half of {whose} memory")
     slots = slots_of(session)
-    executors = -(-slots // int(conf("spark.executor.cores", "1"))) if session.connect else max(1, len(executors_of(session)))
+    if session.connect:
+        executors = -(-slots // int(conf("spark.executor.cores", "1")))
+    else:
+        executors = max(1, slots // _each(session)) if is_dynamic(session) else max(1, len(executors_of(session)))
     beside = max(1, -(-slots // executors))
     python = conf("spark.executor.pyspark.memory", "")
     if python:
@@ -72,7 +78,20 @@ def cores(session: Session) -> int:
 
 
 def slots_of(session: Session) -> int:
-    """Tasks that Spark can run at the same time, now."""
+    """Tasks that Spark can run at the same time: now, or once dynamic allocation has asked for all the executors it may have."""
+    now = slots_now(session)
+    if session.connect or not is_dynamic(session):
+        return now
+    most = int(_conf(session)("spark.dynamicAllocation.maxExecutors", "0"))
+    return max(now, (UNBOUND if most in (0, _NO_LIMIT) else most) * _each(session))
+
+
+_NO_LIMIT = 2**31 - 1
+"""What Spark itself says where nobody has set a limit."""
+
+
+def slots_now(session: Session) -> int:
+    """Tasks that the executors of this moment run at the same time."""
     if session.connect:
         return session.parallel
     context = session.spark.sparkContext
@@ -81,6 +100,20 @@ def slots_of(session: Session) -> int:
         return int(scala.maxNumConcurrentTasks(scala.resourceProfileManager().defaultResourceProfile()))
     except Exception:  # an internal of Spark, which may go; its own estimate is next best
         return max(1, int(context.defaultParallelism))
+
+
+def is_dynamic(session: Session) -> bool:
+    """Whether executors come and go with the work that there is; without work there may be none."""
+    return not session.local and _conf(session)("spark.dynamicAllocation.enabled", "false").lower() == "true"
+
+
+def _each(session: Session) -> int:
+    """Tasks that one executor runs at the same time."""
+    conf = _conf(session)
+    said = conf("spark.executor.cores", "")
+    if said:
+        return max(1, int(said) // int(conf("spark.task.cpus", "1")))
+    return max(1, slots_now(session) // max(1, len(executors_of(session))))
 
 
 def executors_of(session: Session) -> list[str]:
@@ -95,8 +128,7 @@ def executors_of(session: Session) -> list[str]:
 
 def refuse_dynamic(session: Session) -> None:
     """Raise `engines.spark-dynamic-allocation` when a barrier stage could not be run."""
-    conf = _conf(session)
-    if session.local or conf("spark.dynamicAllocation.enabled", "false").lower() != "true":
+    if not is_dynamic(session):
         return
     raise EngineError(
         "engines.spark-dynamic-allocation",

@@ -94,7 +94,7 @@ class SparkEngine:
             if self.session.shared and all(
                 alone.small(self.session, one, self.settings.strategy) for one in (table, test) if one is not None
             ):
-                return alone.split_alone(table, plan, self.listen)
+                return alone.split_alone(table, plan, test, self.listen)
             return split(table, plan, test, self.listen)
 
     def fit(self, folds: SparkFolds, trials: Sequence[Trial], plan: FitPlan) -> Iterator[Fitted]:
@@ -131,8 +131,10 @@ class SparkEngine:
 
     def stream(self, what: Stream, score: Batch) -> Streamed:
         """Score what keeps arriving, batch by batch, until somebody says stop."""
+        from filon.engines.spark import eventlog
         from filon.engines.spark.streaming import stream
 
+        eventlog.end(self.session)
         return stream(self.session, what, score, self.listen)
 
     def sample(self, rows: Any, most: int, per_class: int = 0) -> pa.Table:
@@ -143,7 +145,7 @@ class SparkEngine:
             return sample(rows, most, per_class)
 
     def leave(self, folder: Path) -> None:
-        """`spark.json`: where the time went; `pipeline_best/`: MLlib's pipeline, when it fitted the winner."""
+        """`spark.json`, `spark-events.zstd`: where the time went; `pipeline_best/`: MLlib's pipeline, when it fitted the winner."""
         from filon.engines.spark.fitting import leave
 
         leave(self.session, folder, self.inputs, self.listen)

@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from filon.engines.spark import eventlog
 from filon.engines.trainer.fitting import BEAT_S
 from filon.events import Event, Listen
 
@@ -136,7 +138,7 @@ def inputs_of(source: Source) -> Inputs:
 
 
 def account(session: Session, inputs: Inputs = Inputs()) -> Account:
-    """The facts of every stage so far; none over Spark Connect."""
+    """The facts of every stage since the session was opened (a notebook's own Spark may have done much before); none over Spark Connect."""
     from filon.engines.spark.capacity import slots_of
 
     if session.connect:
@@ -147,7 +149,9 @@ def account(session: Session, inputs: Inputs = Inputs()) -> Account:
     quantiles = gateway.new_array(gateway.jvm.double, 2)
     quantiles[0], quantiles[1] = 0.5, 1.0
     stages = []
-    for one in _each(store.stageList(None, False, False, gateway.new_array(gateway.jvm.double, 0), None)):
+    for one in _stages(session):
+        if int(one.stageId()) <= session.stages_before:
+            break
         facts = _stage(one, steps.get(int(one.stageId()), ""))
         if facts is not None:
             stages.append(_with_tasks(facts, store, one, quantiles))
@@ -156,6 +160,22 @@ def account(session: Session, inputs: Inputs = Inputs()) -> Account:
     for facts in stages:
         seconds[facts.step] = seconds.get(facts.step, 0.0) + facts.wall_s
     return Account(slots=slots_of(session), stages=tuple(stages), inputs=inputs, lost=_lost(store), seconds=seconds)
+
+
+def last_stage(session: Session) -> int:
+    """The number of the newest stage so far; -1 when there is none, or when nobody tells."""
+    if session.connect or session.ours:
+        return -1
+    with suppress(Exception):  # an internal of Spark: without it the account has more stages than ours
+        return max((int(one.stageId()) for one in islice(_stages(session), 1)), default=-1)
+    return -1
+
+
+def _stages(session: Session) -> Iterator[Any]:
+    """The stages that Spark remembers, the newest first."""
+    context = session.spark.sparkContext
+    numbers = context._gateway.new_array(context._gateway.jvm.double, 0)
+    return _each(context._jsc.sc().statusStore().stageList(None, False, False, numbers, None))
 
 
 def _steps(store: Any) -> dict[int, str]:
@@ -288,12 +308,12 @@ def _size(many: float) -> str:
 
 
 def leave(session: Session, folder: Path, inputs: Inputs, listen: Listen) -> None:
-    """Write `spark.json` into the run's folder, and say what held the run back."""
+    """Write `spark.json` and Spark's event log into the run's folder, and say what held the run back."""
     try:
         found = account(session, inputs)
     except Exception as exc:  # internals of Spark: a run that went well does not fail because they have changed
         found = Account(slots=0, stages=(), inputs=inputs, lost=(f"Spark's status store could not be read: {exc}"[:300],))
     said = held_back(found)
-    written = {"held_back": said, "spark": str(session.spark.version), **asdict(found)}
+    written = {"held_back": said, "spark": str(session.spark.version), "event_log": eventlog.keep(session, folder), **asdict(found)}
     (folder / "spark.json").write_text(json.dumps(written, indent=1), encoding="utf-8")
     listen(Event(stage="package", text=f"Spark: {said}", fields={"held_back": said, "seconds": dict(found.seconds)}))

@@ -16,6 +16,7 @@ from filon.engines.embedded.deriving import mentions
 from filon.engines.embedded.fetching import localised
 from filon.engines.embedded.session import connect, in_our_words
 from filon.engines.embedded.views import MISFIT, STORED, make_views, scan, with_where
+from filon.engines.modules import is_python
 from filon.engines.storage import opened
 from filon.errors import DataError
 from filon.events import silence
@@ -243,7 +244,7 @@ def _told_of_the_whole(source: Source, file: File, folder: Path) -> None:
 
 def _narrowed(source: Source, names: Sequence[str]) -> Source:
     """Only the columns that are wanted, or that the recipe's SQL may look at; a CSV's lines have all of them anyway."""
-    if source.format == "csv" or any(functions.is_python(column.sql) for column in source.columns):
+    if source.format == "csv" or any(is_python(column.sql) for column in source.columns):
         return source
     wanted = {name.removeprefix(MISFIT).removeprefix(STORED) for name in names}
     derived = [column for column in source.columns if column.sql and (column.name in wanted or source.where)]
@@ -264,7 +265,7 @@ def _queried(
     try:
         open_raw(connection, source, piece, stored, rows, folder)
         make_views(connection, source, folder)
-        python = [column for column in source.columns if functions.is_python(column.sql)]
+        python = [column for column in source.columns if is_python(column.sql)]
         if not python:
             wanted = ", ".join(quoted(name) for name in names) or "1"
             yield from (batch for batch in connection.sql(f"SELECT {wanted} FROM typed").to_arrow_reader(rows) if batch.num_rows)
@@ -332,4 +333,4 @@ def calculated(batch: pa.RecordBatch, source: Source, connection: Any) -> pa.Rec
 
 def python_columns(source: Source) -> list[Column]:
     """Columns that functions of the user derive."""
-    return [column for column in source.columns if functions.is_python(column.sql)]
+    return [column for column in source.columns if is_python(column.sql)]

@@ -21,6 +21,8 @@ from filon.engines.embedded.fetching import localised
 from filon.engines.embedded.sampling import LowestRows
 from filon.engines.embedded.session import connect, in_our_words
 from filon.engines.embedded.views import make_views, misfit_of, scan
+from filon.engines.modules import is_python
+from filon.engines.modules import sources as sources_of
 from filon.engines.s3 import is_remote
 from filon.engines.spark.lines import ranges
 from filon.engines.spark.pieces import Cut, cut, python_columns, rows_of
@@ -196,9 +198,9 @@ def moved(source: Source, where: Callable[[File], File]) -> Source:
     return replace(source, files=tuple(where(file) for file in source.files))
 
 
-def environment(source: Source) -> dict[str, str]:
+def environment(*sources: Source) -> dict[str, str]:
     """Variables by which tasks reach S3 as this process does (workers do not inherit them)."""
-    if not any(is_remote(file.path) for file in source.files):
+    if not any(is_remote(file.path) for source in sources for file in source.files):
         return {}
     return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
 
@@ -257,6 +259,8 @@ def open_table(session: Session, source: Source, listen: Listen = silence) -> Sp
     pieces = cut(source, session.parallel, ranges(source, session))
     folder = Path(tempfile.mkdtemp(prefix="table-", dir=session.folder))
     settled, misfits, schema = _settled(source, pieces, folder)
+    if not session.local:  # their disks are not ours
+        session.send_modules(sources_of((column.sql for column in source.columns), source.base))
     return SparkTable(session, source, settled, misfits, schema, pieces, listen)
 
 
@@ -301,9 +305,7 @@ def _looked_at(source: Source, settled: Source, folder: Path) -> tuple[Source, l
                 seen = next(islice(connection.sql("SELECT * FROM typed").to_arrow_reader(ROWS), 1), None)
                 if seen is None:
                     return settled, []
-                columns = tuple(
-                    functions.settle(one, seen.select(names), source.base) if functions.is_python(one.sql) else one for one in columns
-                )
+                columns = tuple(functions.settle(one, seen.select(names), source.base) if is_python(one.sql) else one for one in columns)
                 found = functions.apply(seen.select(names).slice(0, 100), columns, source.base)
                 added = [field for field in found.schema if field.name not in names]
                 if source.where:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from filon.engines.spark.words import Telling
-from filon.errors import SetupError
 
 if TYPE_CHECKING:
     from filon.engines.spark.session import Session
@@ -25,10 +24,12 @@ SPREAD = 1 << 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workers:
-    """tasks : that Spark runs at the same time, by its own default; memory_mib : of the smallest machine, 0 when nobody was asked."""
+    """tasks : that Spark runs at the same time, by its own default; memory_mib : of the smallest machine, 0 when nobody was asked; sees :
+    all of them see the work folder, or it is in a store that has no paths."""
 
     tasks: int = 0
     memory_mib: float = 0.0
+    sees: bool = True
 
 
 def asked(session: Session) -> Workers:
@@ -36,9 +37,9 @@ def asked(session: Session) -> Workers:
 
     Raises
     ------
-    SetupError : `engines.work-not-shared`, `engines.workers-lack`, `engines.python-differs`
+    SetupError : `engines.workers-lack`, `engines.python-differs`
     """
-    mark = session.shared / f"seen-{uuid.uuid4().hex[:8]}" if session.shared else None
+    mark = Path(folder) / f"seen-{uuid.uuid4().hex[:8]}" if (folder := session.work_path) else None
     if mark is not None:
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
@@ -48,15 +49,7 @@ def asked(session: Session) -> Workers:
     finally:
         if mark is not None:
             mark.unlink(missing_ok=True)
-    if not all(row["sees"] for row in rows):
-        assert mark is not None
-        raise SetupError(
-            "engines.work-not-shared",
-            "Spark's workers do not see the folder that folds are kept in",
-            f"{mark.parent} is a folder of this machine; a file that was made there is not on theirs",
-            '[places.spark] work = "s3://bucket/tmp" (or hdfs://..., or file:///... of a disk that all machines mount)',
-        )
-    return Workers(tasks=len(rows), memory_mib=min(row["memory_mib"] for row in rows))
+    return Workers(tasks=len(rows), memory_mib=min(row["memory_mib"] for row in rows), sees=all(row["sees"] for row in rows))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,48 +1,27 @@
-"""The Spark session: the active one or a new one, its work folder, and what must be there before it starts."""
+"""The Spark session in use: its work folder, its executors, and what is told of them before anything depends on it."""
 
 from __future__ import annotations
 
 import os
-import sys
+import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from filon.engines.modules import zipped
 from filon.engines.settings import SparkSettings
-from filon.engines.spark import java, s3a
+from filon.engines.spark.listener import last_stage
+from filon.engines.spark.opening import open_session
 from filon.engines.spark.seen import Workers, asked
 from filon.engines.spark.words import translated
 from filon.errors import EngineError, FilonError, SetupError
 from filon.events import Event, Listen, silence
 
-QUIET = """rootLogger.level = error
-rootLogger.appenderRef.stderr.ref = stderr
-appender.stderr.type = Console
-appender.stderr.name = stderr
-appender.stderr.target = SYSTEM_ERR
-appender.stderr.layout.type = PatternLayout
-appender.stderr.layout.pattern = spark %p %c{1}: %m%n%ex
-logger.heartbeat.name = org.apache.spark.executor.Executor
-logger.heartbeat.level = off
-logger.tasks.name = org.apache.spark.scheduler.TaskSetManager
-logger.tasks.level = off
-logger.python.name = org.apache.spark.api.python
-logger.python.level = off
-logger.write.name = org.apache.spark.sql.execution.datasources
-logger.write.level = off
-logger.util.name = org.apache.spark.util.Utils
-logger.util.level = off
-"""
-"""What fails in a task is told once, in our words, not by ten lines a try."""
-
-ROWS_PER_BATCH = 1 << 16
 EXECUTORS_S = 120.0
 """How long the first executor is waited for (YARN and Kubernetes take their time); Spark's own setting wins where it is given."""
-REST_MIB = 1024
-"""Memory of the JVM that holds no table: rows stream through it, and its shuffles spill."""
 
 
 class Session:
@@ -50,13 +29,13 @@ class Session:
 
     def __init__(self, settings: SparkSettings, folder: Path, *, threads: int = 0, memory_mib: int = 0, listen: Listen = silence) -> None:
         self.settings, self.folder, self.listen = settings, folder, listen
-        self.spark, self.ours = _open(settings, folder, threads, memory_mib, listen)
+        self.spark, self.ours = open_session(settings, folder, threads, memory_mib, listen)
         self.connect = ".connect." in type(self.spark).__module__  # of the session itself: a notebook's may be active already
         if self.ours and not self.connect and not self.local:
             self._await_executors(settings.master)
-        self._works: list[str] = []
         self.work = self._work_folder()
         self.workers = self._asked()
+        self.stages_before = last_stage(self)
 
     @property
     def local(self) -> bool:
@@ -68,12 +47,20 @@ class Session:
         """Tasks that run at the same time, as far as Spark tells."""
         if self.connect:
             return max(1, self.workers.tasks)
-        return max(1, int(self.spark.sparkContext.defaultParallelism))
+        from filon.engines.spark.capacity import is_dynamic, slots_of
+
+        now = max(1, int(self.spark.sparkContext.defaultParallelism))
+        return max(now, slots_of(self)) if is_dynamic(self) else now
+
+    @property
+    def work_path(self) -> str:
+        """The work folder as a path of this machine; "" when it is in another store."""
+        return self.work.removeprefix("file://") if self.work.startswith("file://") else ""
 
     @property
     def shared(self) -> Path | None:
-        """The work folder where driver and workers see the same files (see `seen`); None when it is in another store."""
-        return Path(self.work.removeprefix("file://")) if self.work.startswith("file://") else None
+        """The work folder where driver and workers see the same files (see `seen`); None where they do not."""
+        return Path(self.work_path) if self.work_path and self.workers.sees else None
 
     @property
     def version(self) -> tuple[int, int]:
@@ -82,7 +69,19 @@ class Session:
         return int(first), int(second)
 
     def new_place(self, purpose: str) -> str:
-        """A path below the work folder that nobody has used."""
+        """A path below the work folder that nobody has used, for something that driver and workers both see.
+
+        Raises
+        ------
+        SetupError : `engines.work-not-shared`
+        """
+        if not self.workers.sees:
+            raise SetupError(
+                "engines.work-not-shared",
+                "Spark's workers do not see the folder that folds are kept in",
+                f"{self.work_path} is a folder of this machine; a file that was made there is not on theirs",
+                '[places.spark] work = "s3://bucket/tmp" (or hdfs://..., or file:///... of a disk that all machines mount)',
+            )
         return f"{self.work}/{purpose}-{uuid.uuid4().hex[:12]}"
 
     @contextmanager
@@ -99,7 +98,12 @@ class Session:
             raise found from exc
 
     def keep(self, frame: Any, purpose: str, *, origin: str = "the table", by: str = "") -> str:
-        """Write a DataFrame below the work folder as Parquet, so that what led to it is never computed again; its path."""
+        """Write a DataFrame below the work folder as Parquet, so that what led to it is never computed again; its path.
+
+        Raises
+        ------
+        SetupError : `engines.work-not-shared`
+        """
         place = self.new_place(purpose)
         writer = frame.write.mode("error").option("compression", "lz4" if self.version >= (4, 0) else "snappy")
         with self.in_our_words(origin):
@@ -109,6 +113,19 @@ class Session:
     def kept(self, place: str) -> Any:
         """What `keep` wrote, as a DataFrame."""
         return self.spark.read.parquet(place)
+
+    def send_modules(self, contents: Mapping[str, bytes]) -> None:
+        """Python modules (content by path), to be imported by tasks that are made from now on."""
+        if not contents:
+            return
+        name, packed = zipped(contents)
+        if (self.folder / name).exists():
+            return
+        (self.folder / name).write_bytes(packed)
+        if self.connect:
+            self.spark.addArtifacts(str(self.folder / name), pyfile=True)
+        else:
+            self.spark.sparkContext.addPyFile(str(self.folder / name))
 
     def forget(self, place: str) -> None:
         """Remove something below the work folder."""
@@ -128,7 +145,7 @@ class Session:
 
         Raises
         ------
-        SetupError : `engines.work-not-shared`, `engines.workers-lack`, `engines.python-differs`
+        SetupError : `engines.workers-lack`, `engines.python-differs`
         """
         if self.local:
             return Workers()
@@ -146,13 +163,15 @@ class Session:
         ------
         EngineError : `engines.spark-no-slots`
         """
-        from filon.engines.spark.capacity import slots_of
+        from filon.engines.spark.capacity import is_dynamic, slots_now
 
         conf = self.spark.sparkContext.getConf()
         said = conf.get("spark.scheduler.maxRegisteredResourcesWaitingTime", "")
         patience_s = float(said.removesuffix("s")) if said.removesuffix("s").isdigit() else EXECUTORS_S
         until = time.monotonic() + patience_s
-        while slots_of(self) < 1:
+        if is_dynamic(self):
+            threading.Thread(target=self._give_work, name="filon-first-executor", daemon=True).start()
+        while slots_now(self) < 1:
             if time.monotonic() > until:
                 self.close_quietly()
                 asked = (
@@ -165,6 +184,11 @@ class Session:
                 raise EngineError("engines.spark-no-slots", f"no executor has started on {master}", why, fix)
             self.listen(Event(stage="read", text=f"waiting for an executor on {master}"))
             time.sleep(2.0)
+
+    def _give_work(self) -> None:
+        """One tiny job: dynamic allocation asks for no executor (but `minExecutors`) before a task is pending."""
+        with suppress(Exception):  # it ends with the session, when no executor comes
+            self.spark.range(0, 1, 1, 1).count()
 
     def close_quietly(self) -> None:
         """Stop Spark where nothing has been kept yet."""
@@ -194,105 +218,6 @@ def remove(spark: Any, place: str, *, connect: bool) -> None:
         return
     path = spark._jvm.org.apache.hadoop.fs.Path(place)
     path.getFileSystem(spark._jsc.hadoopConfiguration()).delete(path, True)
-
-
-def _open(settings: SparkSettings, folder: Path, threads: int, memory_mib: int, listen: Listen) -> tuple[Any, bool]:
-    """The session, and whether it is ours to stop.
-
-    Raises
-    ------
-    SetupError : `engines.spark-missing`, `engines.java-missing`, `engines.java-wrong`, `engines.spark-unreachable`
-    """
-    try:
-        import pyspark
-        from pyspark.sql import SparkSession
-    except ImportError as exc:
-        raise SetupError(
-            "engines.spark-missing",
-            "the engine spark needs the package pyspark",
-            f"import pyspark: {exc}",
-            "pip install 'filon[spark]'",
-        ) from exc
-    active = SparkSession.getActiveSession()
-    if active is not None:
-        return active, False
-    master = settings.master or f"local[{threads or '*'}]"
-    if master.startswith("sc://"):
-        listen(Event(stage="read", text=f"asking for a session of Spark Connect at {master}"))
-        return _remote(SparkSession, master, settings), True
-    if not os.environ.get("SPARK_CONNECT_MODE_ENABLED"):
-        java.require(str(pyspark.__version__))
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
-    listen(Event(stage="read", text=f"starting Spark {pyspark.__version__} on {master}"))
-    builder = SparkSession.builder.appName("filon")
-    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # set by spark-submit, whose JVM knows its master already
-        builder = builder.master(master)
-    every = defaults(folder, memory_mib, local=master.startswith("local")) | s3a.conf() | settings.conf
-    if "spark.executor.cores" in every:  # Spark says 1 (spark.task.cpus) otherwise, and a fit that has the executor to itself crawls
-        every.setdefault("spark.executorEnv.OMP_NUM_THREADS", every["spark.executor.cores"])
-    for name, value in every.items():
-        builder = builder.config(name, value)
-    try:
-        spark = builder.getOrCreate()
-    except Exception as exc:  # a JVM that does not come up raises one of several classes
-        raise SetupError(
-            "engines.spark-unreachable",
-            f"Spark did not start on {master}",
-            " ".join(str(exc).split())[:300],
-            "check places.spark.master and places.spark.conf; `spark-submit --version` tells whether Spark itself works",
-        ) from exc
-    spark.sparkContext.setLogLevel("OFF" if master.startswith("local") else "ERROR")
-    s3a.adapt(spark)
-    return spark, True
-
-
-REMOTE = {"spark.sql.session.timeZone": "UTC", "spark.sql.execution.arrow.maxRecordsPerBatch": str(ROWS_PER_BATCH)}
-"""Properties of a session of our own on a Spark Connect server, whose own were set when it was started."""
-
-
-def _remote(builder: Any, master: str, settings: SparkSettings) -> Any:
-    try:
-        made = builder.builder.remote(master)
-        for name, value in (REMOTE | settings.conf).items():
-            made = made.config(name, value)
-        spark = made.getOrCreate()
-        _ = spark.version  # asks the server: a wrong address shows now
-        if settings.archive:
-            spark.addArtifacts(f"{settings.archive}#environment", archive=True)
-            spark.conf.set("spark.sql.execution.pyspark.python", "environment/bin/python")
-    except Exception as exc:
-        raise SetupError(
-            "engines.spark-unreachable",
-            f"no Spark Connect server answers at {master}",
-            " ".join(str(exc).split())[:300],
-            "start one ($SPARK_HOME/sbin/start-connect-server.sh), correct places.spark.master, and pip install 'filon[connect]' here",
-        ) from exc
-    return spark
-
-
-def defaults(folder: Path, memory_mib: int, *, local: bool) -> dict[str, str]:
-    """Properties of a session of our own; those of the recipe come on top."""
-    logs = folder / "log4j2.properties"
-    logs.write_text(QUIET, encoding="utf-8")
-    found = {
-        "spark.sql.session.timeZone": "UTC",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.sql.execution.arrow.maxRecordsPerBatch": str(ROWS_PER_BATCH),
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{logs.absolute()}",
-        "spark.sql.parquet.enableVectorizedReader": "true",
-        "spark.sql.sources.parallelPartitionDiscovery.threshold": "32",
-    }
-    if local:
-        found["spark.ui.enabled"] = "false"
-        found["spark.driver.memory"] = f"{max(REST_MIB, memory_mib // 4)}m"
-        found["spark.driver.host"] = "127.0.0.1"
-        found["spark.driver.bindAddress"] = "127.0.0.1"
-        found["spark.local.dir"] = str(folder / "spark")
-        found["spark.sql.warehouse.dir"] = str(folder / "warehouse")
-        found["spark.executorEnv.OMP_NUM_THREADS"] = str(len(os.sched_getaffinity(0)))
-        found["spark.sql.shuffle.partitions"] = str(max(2, len(os.sched_getaffinity(0))))
-    return found
 
 
 def refuse_connect(session: Session, why: str) -> None:

@@ -66,8 +66,11 @@ class Plan:
         }
         if self.driver_cores:
             said["spark.driver.cores"] = str(self.driver_cores)
-        limit = "spark.dynamicAllocation.maxExecutors" if self.dynamic else "spark.executor.instances"
-        return {**said, limit: str(self.executors)}
+        if not self.dynamic:
+            return {**said, "spark.executor.instances": str(self.executors)}
+        # all at once: there is work for them from the first minute, and those that have none are given back
+        limits = ("spark.dynamicAllocation.initialExecutors", "spark.dynamicAllocation.maxExecutors")
+        return {**said, **dict.fromkeys(limits, str(self.executors))}
 
 
 def instance(name: str) -> Instance:

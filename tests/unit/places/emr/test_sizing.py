@@ -50,6 +50,8 @@ def test_dynamic_allocation_is_off_where_a_barrier_may_come(said: str, strategy:
     made = plan(EmrSettings.model_validate({"dynamic_allocation": said}), strategy=strategy)
     assert made.dynamic is dynamic
     assert ("spark.executor.instances" in made.conf()) is not dynamic
+    asked = [made.conf().get(f"spark.dynamicAllocation.{name}Executors") for name in ("initial", "max")]
+    assert asked == ([str(made.executors)] * 2 if dynamic else [None, None])
 
 
 def test_text_and_packed_files_grow_by_their_kind() -> None:

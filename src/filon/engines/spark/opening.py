@@ -1,0 +1,156 @@
+"""How a session comes to be: the active one, one on a server of Spark Connect, or a new one with our properties."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filon.engines.settings import SparkSettings
+from filon.engines.spark import eventlog, java, s3a
+from filon.errors import SetupError
+from filon.events import Event, Listen
+
+QUIET = """rootLogger.level = error
+rootLogger.appenderRef.stderr.ref = stderr
+appender.stderr.type = Console
+appender.stderr.name = stderr
+appender.stderr.target = SYSTEM_ERR
+appender.stderr.layout.type = PatternLayout
+appender.stderr.layout.pattern = spark %p %c{1}: %m%n%ex
+logger.heartbeat.name = org.apache.spark.executor.Executor
+logger.heartbeat.level = off
+logger.tasks.name = org.apache.spark.scheduler.TaskSetManager
+logger.tasks.level = off
+logger.python.name = org.apache.spark.api.python
+logger.python.level = off
+logger.write.name = org.apache.spark.sql.execution.datasources
+logger.write.level = off
+logger.util.name = org.apache.spark.util.Utils
+logger.util.level = off
+"""
+"""What fails in a task is told once, in our words, not by ten lines a try."""
+
+ROWS_PER_BATCH = 1 << 16
+REST_MIB = 1024
+"""Memory of the JVM that holds no table: rows stream through it, and its shuffles spill."""
+
+
+def open_session(settings: SparkSettings, folder: Path, threads: int, memory_mib: int, listen: Listen) -> tuple[Any, bool]:
+    """The session, and whether it is ours to stop.
+
+    Raises
+    ------
+    SetupError : `engines.spark-missing`, `engines.java-missing`, `engines.java-wrong`, `engines.spark-unreachable`
+    """
+    try:
+        import pyspark
+        from pyspark.sql import SparkSession
+    except ImportError as exc:
+        raise SetupError(
+            "engines.spark-missing",
+            "the engine spark needs the package pyspark",
+            f"import pyspark: {exc}",
+            "pip install 'filon[spark]'",
+        ) from exc
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        return active, False
+    master = settings.master or f"local[{threads or '*'}]"
+    if master.startswith("sc://"):
+        listen(Event(stage="read", text=f"asking for a session of Spark Connect at {master}"))
+        return _remote(SparkSession, master, settings), True
+    if not os.environ.get("SPARK_CONNECT_MODE_ENABLED"):
+        java.require(str(pyspark.__version__))
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+    listen(Event(stage="read", text=f"starting Spark {pyspark.__version__} on {master}"))
+    builder = SparkSession.builder.appName("filon")
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # set by spark-submit, whose JVM knows its master already
+        builder = builder.master(master)
+    local = master.startswith("local")
+    every = defaults(folder, memory_mib, local=local) | eventlog.conf(folder) | s3a.conf() | settings.conf
+    carried = settings.archive if not local and "PYSPARK_GATEWAY_PORT" not in os.environ else ""
+    if carried:  # Hadoop outside of EMR has a client for s3a:// only; spark-submit has taken it along already
+        every.setdefault("spark.archives", f"{carried.replace('s3://', 's3a://', 1)}#environment")
+    if "spark.executor.cores" in every:  # Spark says 1 (spark.task.cpus) otherwise, and a fit that has the executor to itself crawls
+        every.setdefault("spark.executorEnv.OMP_NUM_THREADS", every["spark.executor.cores"])
+    for name, value in every.items():
+        builder = builder.config(name, value)
+    try:
+        with _workers_python("./environment/bin/python" if carried else ""):
+            spark = builder.getOrCreate()
+    except Exception as exc:  # a JVM that does not come up raises one of several classes
+        raise SetupError(
+            "engines.spark-unreachable",
+            f"Spark did not start on {master}",
+            " ".join(str(exc).split())[:300],
+            "check places.spark.master and places.spark.conf; `spark-submit --version` tells whether Spark itself works",
+        ) from exc
+    for name in (*eventlog.NAMES, "spark.archives"):  # of this session alone: the JVM would hand them to the next one, too
+        spark._jvm.java.lang.System.clearProperty(name)
+    spark.sparkContext.setLogLevel("OFF" if local else "ERROR")
+    s3a.adapt(spark)
+    return spark, True
+
+
+@contextmanager
+def _workers_python(path: str) -> Iterator[None]:
+    """A session that is made within takes that Python for its workers; the variable is as before when another one is made."""
+    before = os.environ["PYSPARK_PYTHON"]
+    os.environ["PYSPARK_PYTHON"] = path or before
+    try:
+        yield
+    finally:
+        os.environ["PYSPARK_PYTHON"] = before
+
+
+REMOTE = {"spark.sql.session.timeZone": "UTC", "spark.sql.execution.arrow.maxRecordsPerBatch": str(ROWS_PER_BATCH)}
+"""Properties of a session of our own on a Spark Connect server, whose own were set when it was started."""
+
+
+def _remote(builder: Any, master: str, settings: SparkSettings) -> Any:
+    try:
+        made = builder.builder.remote(master)
+        for name, value in (REMOTE | settings.conf).items():
+            made = made.config(name, value)
+        spark = made.getOrCreate()
+        _ = spark.version  # asks the server: a wrong address shows now
+        if settings.archive:
+            spark.addArtifacts(f"{settings.archive}#environment", archive=True)
+            spark.conf.set("spark.sql.execution.pyspark.python", "environment/bin/python")
+    except Exception as exc:
+        raise SetupError(
+            "engines.spark-unreachable",
+            f"no Spark Connect server answers at {master}",
+            " ".join(str(exc).split())[:300],
+            "start one ($SPARK_HOME/sbin/start-connect-server.sh), correct places.spark.master, and pip install 'filon[connect]' here",
+        ) from exc
+    return spark
+
+
+def defaults(folder: Path, memory_mib: int, *, local: bool) -> dict[str, str]:
+    """Properties of a session of our own; those of the recipe come on top."""
+    logs = folder / "log4j2.properties"
+    logs.write_text(QUIET, encoding="utf-8")
+    found = {
+        "spark.sql.session.timeZone": "UTC",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": str(ROWS_PER_BATCH),
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{logs.absolute()}",
+        "spark.sql.parquet.enableVectorizedReader": "true",
+        "spark.sql.sources.parallelPartitionDiscovery.threshold": "32",
+    }
+    if local:
+        found["spark.ui.enabled"] = "false"
+        found["spark.driver.memory"] = f"{max(REST_MIB, memory_mib // 4)}m"
+        found["spark.driver.host"] = "127.0.0.1"
+        found["spark.driver.bindAddress"] = "127.0.0.1"
+        found["spark.local.dir"] = str(folder / "spark")
+        found["spark.sql.warehouse.dir"] = str(folder / "warehouse")
+        found["spark.executorEnv.OMP_NUM_THREADS"] = str(len(os.sched_getaffinity(0)))
+        found["spark.sql.shuffle.partitions"] = str(max(2, len(os.sched_getaffinity(0))))
+    return found
