@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filon.engines.modules import sources
 from filon.errors import RecipeError
 from filon.events import Listen, silence
 from filon.places import Handle, Job, RunsJobs, open_place
@@ -70,11 +71,12 @@ def submit(
 
 
 def job_of(file: RecipeFile, *, runs: str | Path | None = None, options: Sequence[str] = ()) -> Job:
-    """The training of a recipe as a job; equal recipes and options give the same key."""
+    """The training of a recipe as a job; equal recipes, options and modules of derived columns give the same key."""
     import tomli_w
 
     text = tomli_w.dumps(_plain(file.written), multiline_strings=False)
-    key = hashlib.sha256("\n".join([text, *options]).encode()).hexdigest()[:12]
+    modules = sources(file.recipe.data.derive.values(), str(file.base))
+    key = hashlib.sha256("\n".join([text, *options, *map(repr, modules.items())]).encode()).hexdigest()[:12]
     return Job(
         verb="train",
         name=file.recipe.name,

@@ -42,7 +42,10 @@ def yarn(tmp_path: Path) -> Path:
 def recipe(folder: Path, source: str) -> None:
     said = "".join(f'"{name}" = "{value}"\n' for name, value in CONF.items())
     place = f'[places.spark]\nmaster = "yarn"\ndeploy_mode = "cluster"\nout = "s3://mine/filon"\n[places.spark.conf]\n{said}'
-    text = RECIPE.replace("bank.csv", source) + QUICK + "[track]\nenabled = false\n" + place
+    (folder / "features.py").write_text("import wording\n\ndef long(rows):\n    return wording.lengths(rows['job'])\n")
+    (folder / "wording.py").write_text("import pyarrow.compute as pc\n\ndef lengths(cells):\n    return pc.utf8_length(cells)\n")
+    derived = '[data.derive]\nlong = "features:long"\n'  # modules of this folder, which the driver does not have
+    text = RECIPE.replace("bank.csv", source) + derived + QUICK + "[track]\nenabled = false\n" + place
     (folder / "filon.toml").write_text(text, encoding="utf-8")
 
 

@@ -16,7 +16,7 @@ from filon.errors import FilonError, RecipeError
 from filon.events import Event, Listen
 from filon.places.base import Job
 from filon.places.emr.on_cluster import Folder
-from filon.places.job_words import hear, job_words
+from filon.places.job_words import hear, job_words, modules_of
 
 PROGRAM = Path(__file__).parent / "emr" / "on_cluster.py"
 POLL_S = 2.0
@@ -39,7 +39,10 @@ class Elsewhere:
         place = Folder(self.folder)
         if job.recipe:
             place.write("recipe.toml", job.recipe.encode())
-        facts = {"recipe": bool(job.recipe), "variables": dict(job.variables), "key": job.key, "attempt": ATTEMPT}
+        modules = modules_of(job)
+        for path, content in modules.items():
+            place.write(f"modules/{path}", content)
+        facts = {"recipe": bool(job.recipe), "modules": list(modules), "variables": dict(job.variables), "key": job.key, "attempt": ATTEMPT}
         place.write("job.json", json.dumps(facts).encode())
         given = ("--job", self.folder, "--out", self.out, "--attempt", ATTEMPT)
         bundle = ("--bundle", job.bundle) if job.bundle.startswith("s3://") else ()

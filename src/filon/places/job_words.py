@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from filon.engines.modules import sources
 from filon.errors import CODES, BundleError, DataError, EngineError, FilonError, PlaceError, RecipeError, SetupError
 from filon.events import Event
 from filon.places.base import Handle, Job
@@ -42,6 +43,14 @@ def job_words(job: Job, *, recipe: str = "", base: str = "", runs: str = "", bun
     target = out or job.out
     where = ("--out", target) if target else ()
     return (job.verb, bundle or job.bundle, "--data", job.data, *where, "--engine", "spark", "--json", *job.options)
+
+
+def modules_of(job: Job) -> dict[str, bytes]:
+    """The user's own modules that a recipe's derived columns need, content by path beside the recipe."""
+    import tomllib
+
+    derived = tomllib.loads(job.recipe).get("data", {}).get("derive", {}) if job.recipe else {}
+    return sources((str(made) for made in derived.values()), job.base)
 
 
 def hear(line: str) -> Heard:

@@ -176,6 +176,9 @@ def _prepare(job: Folder, given: dict[str, str]) -> None:
     os.environ.update(facts.get("variables", {}))
     if facts.get("recipe"):
         Path("recipe.toml").write_bytes(job.read("recipe.toml"))
+    for path in facts.get("modules", ()):  # the user's own, which the recipe's folder has at home
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_bytes(job.read(f"modules/{path}"))
     if given.get("--bundle"):
         Folder(given["--bundle"]).download(Path("bundle"))
 

@@ -19,7 +19,7 @@ from filon.places.emr.cost import meter_of
 from filon.places.emr.serverless.workers import plan_workers
 from filon.places.emr.settings import EmrSettings
 from filon.places.emr.sizing import Plan, in_memory_mib, plan
-from filon.places.job_words import job_words
+from filon.places.job_words import job_words, modules_of
 
 SCRIPT = Path(__file__).with_name("on_cluster.py")
 OUTPUTS: Mapping[str, str] = {"train": "models/model", "evaluate": "results/eval", "predict": "predictions/pred"}
@@ -183,6 +183,9 @@ def _write_folder(
         bucket.ledger.intend("output", out, job=job.key, region=bucket.aws.region)
     if recipe:
         bucket.write(folder / "recipe.toml", recipe.encode())
+    modules = modules_of(job)
+    for path, content in modules.items():
+        bucket.write(folder / "modules" / path, content)
     bucket.ledger.made(entry, folder.uri)
     return {
         "key": job.key,
@@ -191,6 +194,7 @@ def _write_folder(
         "out": out,
         "attempt": attempt,
         "recipe": bool(recipe),
+        "modules": list(modules),
         "variables": dict(variables),
         "bundle": job.bundle,
         "data": job.data,
