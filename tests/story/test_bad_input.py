@@ -37,7 +37,6 @@ def test_a_bad_table_ends_in_its_code_with_a_fix(bad: Bad, tmp_path, monkeypatch
         assert last["error"]["fix"]
         lacking = options_in(last["error"]["fix"]) - common_options(bad.stage)
         assert not lacking, f"the fix names {lacking}, which the command does not have"
-        assert not list(tmp_path.rglob("trials.jsonl")), "a trial was paid for"
     else:
         found = findings(tmp_path, last)
         assert bad.code in found, found.keys()
@@ -76,16 +75,6 @@ def test_a_place_that_cannot_be_written_is_told_with_options_that_the_command_ha
     named = options_in(error["fix"])
     assert named <= {one for option in filon.get_command(None, words[0]).params for one in option.opts}
     assert named == ({"--runs"} if words[0] == "train" else set())
-
-
-@pytest.mark.story
-@pytest.mark.parametrize("bad", [pytest.param(bad, id=bad.name) for bad in CASES if bad.stage == "split"])
-def test_what_split_and_report_cannot_do_is_told_by_check_already(bad: Bad, tmp_path, monkeypatch, capfd):
-    bad.write(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    code = run(["check", "filon.toml", "--json"])
-    error = json.loads(capfd.readouterr().out.strip().splitlines()[-1])["error"]
-    assert (code in EXITS["split"], error["code"]) == (True, bad.code)
 
 
 @pytest.mark.story
