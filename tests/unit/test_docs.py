@@ -114,6 +114,24 @@ def test_recipes_on_the_pages_are_recipes(page: str, text: str) -> None:
         assert recipe_from({"name": "example", **written, "data": data}, ROOT).recipe.data.label, page
 
 
+def test_what_the_pages_let_through_is_a_blocker() -> None:
+    explained = re.split(r"^## (\S+)\n", (ROOT / "docs" / "errors.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    meaning = dict(zip(explained[::2], explained[1::2], strict=True))
+    allowed = {code for _, text in blocks("toml") for code in tomllib.loads(text).get("check", {}).get("allow", ())}
+    assert allowed
+    assert [code for code in allowed if not meaning[code].startswith("A blocker")] == []
+
+
+def test_the_page_on_searching_says_what_the_default_search_tries() -> None:
+    from filon.search.default import TIERS
+
+    text = " ".join((ROOT / "docs" / "howto" / "search.md").read_text(encoding="utf-8").split())
+    assert f"{len(TIERS[0].tried)} settings of boosted trees (`xgboost`) on small tables" in text
+    assert f"fewer as the table grows and {len(TIERS[-1].tried)} on the largest" in text
+    assert f"up to {max(tier.most_cells for tier in TIERS if tier.linear):,} cells" in text
+    assert [len(tier.tried) for tier in TIERS] == sorted((len(tier.tried) for tier in TIERS), reverse=True)
+
+
 def test_pages_name_only_commands_that_exist() -> None:
     from filon.cli.stories import COMMANDS
 

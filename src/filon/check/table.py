@@ -45,9 +45,9 @@ def subjects(source: Source, profile: Profile, data: DataSettings) -> list[Findi
     for name in source.names("weight"):
         column = profile_of(profile, name)
         if column.kind not in ("number", "boolean"):
-            found.append(finding("blocker", "check.weight-unusable", name, some=f"its cells are {column.kind}"))
+            found.append(finding("blocker", "check.weight-unusable", name, some=f"{REASON}no-numbers"))
         elif column.minimum is not None and column.minimum < 0:
-            found.append(finding("blocker", "check.weight-unusable", name, some=f"minimum {number_text(column.minimum)}"))
+            found.append(finding("blocker", "check.weight-unusable", name, some=f"min {number_text(column.minimum)}"))
         elif column.missing:
             found.append(finding("warning", "check.weight-missing", name, rows=column.missing, all=column.rows, where=not_missing(name)))
     return found
