@@ -186,7 +186,7 @@ def _evaluate(story: Story, folds: Folds, choice: Choice, fitted: Fitted, checke
     best = choice.best[choice.winner.family]  # type: ignore[index]
     threshold = choose_threshold(best.tally, settings) if best.tally is not None else None
     test = folds.open_test(f"winner: evaluation of {choice.winner.family} and of the best of {len(choice.best)} families")
-    story.folder.update(openings=folds.openings)
+    story.folder.update(openings=[*story.folder.manifest.get("openings", ()), *folds.openings])  # an attempt that was killed looked too
     story.tell("evaluate", f"the test fold is opened, {test.rows:,} rows")
     encoding = folds.encoding
     importances = measure_importance(fitted.ensemble, encoding, engine.sample(test, rows_to_explain(fitted.ensemble, settings)))
@@ -232,7 +232,7 @@ def _context(story: Story, folds: Folds, choice: Choice, checked: Checked, winne
         settings=choice.winner.settings,
         rounds=choice.rounds,
         valid=winner.valid,
-        openings=folds.openings,
+        openings=tuple(manifest["openings"]),
         seconds={name: stage["seconds"] for name, stage in manifest["stages"].items()},
         facts=_facts(story, folds),
     )

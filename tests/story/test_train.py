@@ -111,6 +111,9 @@ def test_a_run_stopped_at_any_stage_resumes_to_the_same_bundle(filon, bank, stag
     assert said.code == 0, said.err + said.out[-2000:]
     run = only_run(bank)
     assert fingerprint(run) == fingerprint(whole)
+    if stage in ("evaluate", "package"):  # heard once the test fold is open
+        assert len(json.loads((run / "manifest.json").read_text())["openings"]) == 2, "the killed attempt looked at the test fold too"
+        assert "opened 2 times" in (run / "report" / "EVALUATION_REPORT.md").read_text(encoding="utf-8")
     after = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
     assert len(after) == len({trial["key"] for trial in after}), "a finished trial was fitted again"
     assert (run / "trials.jsonl").read_text().startswith(before[: before.rfind("\n") + 1])
@@ -189,3 +192,19 @@ def test_a_trial_that_fails_is_a_finding_and_the_search_goes_on(filon, bank):
     assert states.count("failed") == 2, "one for each of the two depths"
     assert states.count("done") >= 2
     assert "search.trial-failed" in found
+
+
+def test_a_rule_that_stops_the_run_ends_it_and_leaves_the_curve_on_record(filon, bank):
+    wild = ("search.xgboost.max_depth=9", "search.xgboost.eta=1.0", "search.xgboost.num_round=60", "search.xgboost.early_stopping_rounds=0")
+    rules = ('rules.overfitting="stop-run"', "rules.overfit=0.05")
+    said = filon("train", "--json", *(word for one in (*wild, *rules) for word in ("--set", one)))
+    assert said.code == 5, said.out[-2000:]
+    error = said.result["error"]
+    assert error["code"] == "rules.run-stopped"
+    assert "validation loss" in error["why"]
+    run = only_run(bank)
+    last = json.loads((run / "trials.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    (broken,) = (one for one in last["broken"] if one["action"] == "stop-run")
+    assert (broken["rule"], broken["why"]) == ("overfitting", error["why"])
+    assert 10 < len(last["curve"]) < 60
+    assert not (run / "bundle").exists()
