@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -55,6 +56,7 @@ def command(
     if action == "init":
         from filon.places.infra.writing import write_infrastructure
 
+        _refuse_secrets(file.written)
         places, data = file.recipe.places, file.recipe.data
         named = [data.source] if isinstance(data.source, str) else list(data.source)
         sources = tuple(str(one) for one in (*named, file.recipe.split.test_source or "") if one)
@@ -71,6 +73,19 @@ def command(
     from filon.places.infra.writing import region_of
 
     return _terraform(action, recipe, folder, terminal, region=region_of(file.recipe.places.emr), yes=yes, keep_bucket=keep_bucket)
+
+
+def _refuse_secrets(written: Mapping[str, Any]) -> None:
+    """Raise `places.variable-secret`: what is written for Terraform is kept, shared and committed."""
+    from filon.errors import RecipeError
+    from filon.places.emr.submit import SECRET
+    from filon.variables import names_in
+
+    secret = sorted(name for name in names_in(written.get("places", {}).get("emr", {})) if SECRET.search(name))
+    if secret:
+        what = f"[places.emr] reads a secret, {secret[0]}, from this machine's environment"
+        why = "terraform.tfvars, and Terraform's state, would hold its value"
+        raise RecipeError("places.variable-secret", what, why, "leave it out of [places.emr]: nodes read secrets by their role")
 
 
 def _terraform(action: str, recipe: str, folder: Path, terminal: Terminal, *, region: str, yes: bool, keep_bucket: bool) -> int:

@@ -22,6 +22,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small table and a recipe that reads a password."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FILON_TEST_WORD", "hunter2-and-more")
+    monkeypatch.setenv("FILON_TEST_PASSWORD", "hunter2-again")
     (tmp_path / "t.csv").write_text("x,label\n" + "".join(f"{k},{'ab'[k % 2]}\n" for k in range(300)), encoding="utf-8")
     (tmp_path / "filon.toml").write_text(RECIPE.format(source="t.csv"), encoding="utf-8")
     return tmp_path
@@ -34,6 +35,14 @@ def test_check_shows_what_was_written(words, capfd):
     said = "".join(capfd.readouterr())
     assert "hunter2" not in said
     assert "http://me:${FILON_TEST_WORD}@127.0.0.1:9" in said
+
+
+def test_no_secret_is_written_for_terraform(folder, capfd):
+    emr = '[places.emr]\nregion = "us-east-1"\nbucket = "s3://b/filon"\nconf = { "spark.x.password" = "${FILON_TEST_PASSWORD}" }\n'
+    (folder / "filon.toml").write_text(RECIPE.format(source="t.csv") + emr, encoding="utf-8")
+    assert run(["infra", "init"]) == 2
+    assert "places.variable-secret" in capfd.readouterr().err
+    assert not [path for path in folder.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
 
 
 @pytest.mark.parametrize("words", [[], ["--json"], ["--debug"]])
