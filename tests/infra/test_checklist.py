@@ -157,7 +157,14 @@ def _subnet_that_the_policy_names(good: Good) -> None:
 def _closed_but_endpoint(good: Good) -> None:
     ec2, vpc = good.client("ec2"), good.facts["vpc"]
     ec2.create_vpc_endpoint(VpcId=vpc, ServiceName="com.amazonaws.us-east-1.s3", VpcEndpointType="Gateway")
-    good.settings(subnet=good.subnet_of("10.71.9.0/24"))
+    group = ec2.create_security_group(GroupName="service", Description="EMR", VpcId=vpc)["GroupId"]
+    ec2.create_tags(Resources=[group], Tags=TAGS)
+    good.settings(subnet=good.subnet_of("10.71.9.0/24"), service_group=group)
+
+
+def _no_service_group(good: Good) -> None:
+    _closed_but_endpoint(good)
+    good.settings(service_group="")
 
 
 def _budget_by(**filters: Any) -> Callable[[Good], None]:
@@ -432,6 +439,7 @@ FAULTS: dict[str, tuple[Callable[[Good], Any], str]] = {
     "our role in the account's default network": (_settings(subnet="", primary_group="", nodes_group=""), "checklist.launch"),
     "our role in a subnet without our tag": (_subnet_of_anothers, "checklist.launch"),
     "our role and the groups that EMR keeps": (_settings(primary_group="", nodes_group=""), "checklist.launch"),
+    "a private subnet and no group for EMR itself": (_no_service_group, "checklist.launch"),
     "our role and groups without our tag": (_untagged_groups, "checklist.launch"),
     "Amazon's role in a network without its tag": (_untagged_default, "checklist.launch"),
     "Amazon's role and a cluster without its tag": (_untagged_amazons, "checklist.policy"),

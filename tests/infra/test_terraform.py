@@ -162,6 +162,24 @@ def test_the_whole_life_of_an_infrastructure(
     assert run(words("down", folder, "--yes")) == 2
     assert "infra.nothing-made" in capsys.readouterr().err
     assert account.client("iam").list_roles()["Roles"] == []
+    assert {
+        "aws_security_group.service[0]",
+        'aws_vpc_security_group_ingress_rule.service["primary"]',
+        'aws_vpc_security_group_egress_rule.service["nodes"]',
+    } <= _planned_in_a_private_subnet(folder, account)
+
+
+def _planned_in_a_private_subnet(folder: Path, account: Account) -> set[str]:
+    """Addresses of what would be made in a subnet of the team's own that has no way in."""
+    ec2 = account.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.1.0/24")["Subnet"]["SubnetId"]
+    planned = terraform(folder, "plan", "-json", "-input=false", f"-var=subnet={subnet}")
+    assert planned.returncode == 0, planned.stdout[-3000:]
+    told = [json.loads(line) for line in planned.stdout.splitlines()]
+    made = {one["change"]["resource"]["addr"] for one in told if one["type"] == "planned_change"}
+    assert not {one for one in made if one.startswith(("aws_vpc.", "aws_subnet.", "aws_ec2_tag."))}, "the network is left as it is"
+    return made
 
 
 def _stands(account: Account) -> dict[str, Any]:

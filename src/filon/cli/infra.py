@@ -178,7 +178,7 @@ def _tell_outputs(terminal: Terminal, outputs: dict[str, object]) -> None:
     groups = outputs.get("security_groups")
     given = {key: outputs.get(output) for output, key in names.items()}
     if isinstance(groups, dict):
-        given |= {"primary_group": groups.get("primary"), "nodes_group": groups.get("nodes")}
+        given |= {f"{one}_group": groups.get(one) for one in ("primary", "nodes", "service")}
     for key, value in given.items():
         if value:
             terminal.say(f'{key} = "{value}"')

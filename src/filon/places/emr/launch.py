@@ -7,9 +7,12 @@ from typing import Any
 
 from filon.errors import PlaceError, some
 from filon.places.emr.lines import Line, Look, block, ok, refused_look
+from filon.places.emr.machines import routes_of
 from filon.places.emr.policies import PROJECT_TAG
 
-KEPT = ("ElasticMapReduce-master", "ElasticMapReduce-slave", "ElasticMapReduce-Master-Private", "ElasticMapReduce-Slave-Private")
+KEPT = tuple(f"ElasticMapReduce-{name}" for name in ("master", "slave", "Master-Private", "Slave-Private")) + tuple(
+    f"ElasticMapReduce-{name}" for name in ("primary", "core", "Primary-Private", "Core-Private")
+)
 """Security groups that EMR keeps in a network, and takes where the request names none."""
 
 THEN = "EMR could start no node"
@@ -27,7 +30,8 @@ def launch(look: Look) -> list[Line]:
         if len(shut) == len(subnets):
             return [_no_subnet(look, shut)]
         allowed = next(one for one in subnets if one not in shut)
-        return _groups(look, str(allowed["VpcId"])) or [ok("launch", f"{_name(look)} may start nodes in {allowed['SubnetId']}")]
+        lacking = _groups(look, str(allowed["VpcId"])) or _service_group(look, allowed)
+        return lacking or [ok("launch", f"{_name(look)} may start nodes in {allowed['SubnetId']}")]
     except PlaceError as exc:
         if "InvalidSubnetID" in exc.why:
             return []  # the look at the network says so
@@ -44,7 +48,8 @@ def _subnets(look: Look) -> list[dict[str, Any]]:
 
 def _groups(look: Look, vpc: str) -> list[Line]:
     """What keeps the role from the security groups, those of the recipe or those that EMR keeps; empty when nothing does."""
-    given = [one for one in (look.settings.primary_group, look.settings.nodes_group) if one]
+    settings = look.settings
+    given = list(dict.fromkeys(one for one in (settings.primary_group, settings.nodes_group, settings.service_group) if one))
     if given:
         seen = look.aws.call("ec2", "describe_security_groups", GroupIds=given)["SecurityGroups"]
         shut = [one for one in seen if _refused(look, "security-group", str(one["GroupId"]), one)]
@@ -62,6 +67,17 @@ def _groups(look: Look, vpc: str) -> list[Line]:
     what = f"the recipe names no security groups, and {_name(look)} may not use those that EMR keeps in {vpc}: {THEN}"
     fix = "places.emr.primary_group and nodes_group: filon infra up makes and prints them"
     return [block("launch", "checklist.launch", what, fix)]
+
+
+def _service_group(look: Look, subnet: Mapping[str, Any]) -> list[Line]:
+    """In a private subnet EMR reaches the nodes by an interface of its own: where the groups are ours, it takes one of ours too."""
+    if not look.settings.primary_group or look.settings.service_group:
+        return []
+    name = str(subnet["SubnetId"])
+    if any(str(one.get("GatewayId", "")).startswith("igw-") for one in routes_of(look, name, str(subnet["VpcId"]))):
+        return []
+    what = f"{name} is private, and the recipe names no group by which EMR reaches nodes there: it would refuse the cluster"
+    return [block("launch", "checklist.launch", what, "places.emr.service_group: filon infra up makes and prints it")]
 
 
 def _refused(look: Look, kind: str, resource: str, seen: Mapping[str, Any]) -> bool:

@@ -31,6 +31,7 @@ class EmrSettings(Settings):
     subnet: str = Field("", description='subnet of the cluster that is made ("subnet-..."); empty: the account\'s default')
     primary_group: str = Field("", description='security group of the primary node ("sg-..."); empty: one that EMR keeps in the network')
     nodes_group: str = Field("", description="security group of the core and task nodes; given with primary_group, or not at all")
+    service_group: str = Field("", description="security group by which EMR itself reaches the nodes in a private subnet")
     service_role: str = Field("EMR_DefaultRole", description="role of the EMR service")
     instance_profile: str = Field("EMR_EC2_DefaultRole", description="instance profile of the nodes: what the job may do")
     log_uri: str = Field("", description="where EMR writes logs; empty: logs/ under the bucket")
@@ -64,4 +65,6 @@ class EmrSettings(Settings):
             raise ValueError("serverless = true and cluster_id exclude each other: a job runs on one of them")
         if bool(self.primary_group) != bool(self.nodes_group):
             raise ValueError("primary_group and nodes_group go together: EMR takes both or neither")
+        if self.service_group and not self.primary_group:
+            raise ValueError("service_group goes with primary_group and nodes_group: EMR's own groups and others do not mix")
         return self

@@ -70,6 +70,8 @@ def run_job_flow(
     if settings.primary_group:
         request["Instances"]["EmrManagedMasterSecurityGroup"] = settings.primary_group
         request["Instances"]["EmrManagedSlaveSecurityGroup"] = settings.nodes_group
+    if settings.service_group:
+        request["Instances"]["ServiceAccessSecurityGroup"] = settings.service_group
     return request
 
 

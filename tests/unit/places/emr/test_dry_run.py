@@ -25,6 +25,7 @@ def settings() -> PlacesSettings:
                 "subnet": "subnet-1",
                 "primary_group": "sg-1",
                 "nodes_group": "sg-2",
+                "service_group": "sg-3",
                 "task_count": 2,
             }
         }
@@ -44,8 +45,8 @@ def test_every_creation_is_shown_with_its_whole_request(settings: PlacesSettings
     said = submitted(settings, tmp_path)
     cluster = next(one["request"] for one in said if one["text"].startswith("emr:run_job_flow"))
     assert [group["InstanceRole"] for group in cluster["Instances"]["InstanceGroups"]] == ["MASTER", "CORE", "TASK"]
-    network = {key: cluster["Instances"][key] for key in ("Ec2SubnetId", "EmrManagedMasterSecurityGroup", "EmrManagedSlaveSecurityGroup")}
-    assert list(network.values()) == ["subnet-1", "sg-1", "sg-2"]
+    groups = ("EmrManagedMasterSecurityGroup", "EmrManagedSlaveSecurityGroup", "ServiceAccessSecurityGroup")
+    assert [cluster["Instances"][key] for key in ("Ec2SubnetId", *groups)] == ["subnet-1", "sg-1", "sg-2", "sg-3"]
     yarn = next(one["Properties"] for one in cluster["Configurations"] if one["Classification"] == "yarn-site")
     assert yarn["yarn.node-labels.enabled"] == "true"
     assert yarn["yarn.node-labels.am.default-node-label-expression"] == "CORE", "no driver on a node that may be taken back"
@@ -81,6 +82,7 @@ def test_a_job_without_a_cluster_is_shown_too(tmp_path: Path, monkeypatch: pytes
     assert "none was sent" in said[-1]["text"]
 
 
-def test_one_security_group_without_the_other_is_refused() -> None:
-    with pytest.raises(ValueError, match="go together"):
-        PlacesSettings.model_validate({"emr": {"primary_group": "sg-1"}})
+@pytest.mark.parametrize("named", ["primary_group", "nodes_group", "service_group"])
+def test_one_security_group_without_the_others_is_refused(named: str) -> None:
+    with pytest.raises(ValueError, match=r"go(es)? (together|with)"):
+        PlacesSettings.model_validate({"emr": {named: "sg-1"}})

@@ -37,6 +37,7 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     "s3:list_multipart_uploads": ("s3:ListBucketMultipartUploads",),
     "s3:list_objects_v2": ("s3:ListBucket",),
     "s3:upload_part": ("s3:PutObject",),
+    "budgets:describe_budget": ("budgets:ViewBudget",),
     "budgets:describe_budgets": ("budgets:ViewBudget",),
     "budgets:describe_notifications_for_budget": ("budgets:ViewBudget",),
     "emr:create_persistent_app_ui": ("elasticmapreduce:CreatePersistentAppUI",),

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from filon.errors import PlaceError
+from filon.places.emr.checklist import budget
 from filon.places.emr.lines import Job, Look
 from filon.places.emr.probes import bucket
 from filon.places.emr.settings import EmrSettings
@@ -55,3 +56,28 @@ def test_settings_that_nobody_made_are_said() -> None:
     assert (level, code) == ("warning", "checklist.bucket-settings")
     assert "public access is not blocked" in what
     assert "versions" not in what
+
+
+class OneBudget:
+    """An account of whose budgets only the project's own may be seen."""
+
+    region = "us-east-1"
+
+    def __init__(self, tag: str) -> None:
+        self.tag = tag
+
+    def call(self, service: str, operation: str, /, **words: Any) -> dict[str, Any]:
+        if operation == "describe_budgets":
+            raise PlaceError("places.access-denied", "you may not list budgets", "AccessDeniedException", "ask")
+        if operation == "describe_notifications_for_budget":
+            return {"Notifications": [{}, {}]}
+        assert (operation, words["BudgetName"]) == ("describe_budget", "mineria-emr")
+        filters = {"TagKeyValue": [self.tag]}
+        return {"Budget": {"BudgetName": "mineria-emr", "CostFilters": filters, "BudgetLimit": {"Amount": "100"}}}
+
+
+@pytest.mark.parametrize(("tag", "code"), [("user:filon-project$mineria", ""), ("user:filon-project${var.name}", "checklist.budget-blind")])
+def test_the_projects_own_budget_is_seen_where_no_other_may_be(tag: str, code: str) -> None:
+    job = Job(name="mineria", settings=EmrSettings(bucket="s3://acme/mineria"), sources=())
+    (line,) = budget(Look(job=job, aws=OneBudget(tag), account="123456789012"))
+    assert line.code == code, line

@@ -21,6 +21,7 @@ resource "aws_emr_cluster" "filon" {
     instance_profile                  = aws_iam_instance_profile.nodes.arn
     emr_managed_master_security_group = aws_security_group.primary.id
     emr_managed_slave_security_group  = aws_security_group.nodes.id
+    service_access_security_group     = local.private ? aws_security_group.service[0].id : null
   }
 
   master_instance_group {
@@ -77,6 +78,8 @@ resource "aws_emr_cluster" "filon" {
     aws_iam_role_policy.nodes,
     aws_vpc_security_group_egress_rule.primary,
     aws_vpc_security_group_egress_rule.nodes,
+    aws_vpc_security_group_egress_rule.service,
+    aws_vpc_security_group_ingress_rule.service,
     aws_vpc_security_group_ingress_rule.ssh,
     aws_route.out,
     aws_route_table_association.filon,

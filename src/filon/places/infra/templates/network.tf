@@ -5,6 +5,24 @@ data "aws_subnet" "given" {
   id    = var.subnet
 }
 
+# its routes: those of its own table, else of the network's main one
+data "aws_route_tables" "given" {
+  for_each = var.subnet == "" ? {} : { "association.subnet-id" = var.subnet, "association.main" = "true" }
+  vpc_id   = data.aws_subnet.given[0].vpc_id
+  filter {
+    name   = each.key
+    values = [each.value]
+  }
+}
+
+data "aws_route_table" "given" {
+  count = var.subnet == "" ? 0 : 1
+  route_table_id = concat(
+    data.aws_route_tables.given["association.subnet-id"].ids,
+    data.aws_route_tables.given["association.main"].ids,
+  )[0]
+}
+
 data "aws_availability_zones" "here" {
   count = var.subnet == "" ? 1 : 0
   state = "available"
@@ -13,6 +31,9 @@ data "aws_availability_zones" "here" {
 locals {
   subnet = var.subnet == "" ? aws_subnet.filon[0].id : var.subnet
   vpc    = var.subnet == "" ? aws_vpc.filon[0].id : data.aws_subnet.given[0].vpc_id
+
+  # a subnet without a way in: EMR reaches its nodes by an interface of its own, which takes a security group
+  private = var.subnet == "" ? false : !anytrue([for one in data.aws_route_table.given[0].routes : try(startswith(one.gateway_id, "igw-"), false)])
 }
 
 resource "aws_vpc" "filon" {
@@ -113,4 +134,40 @@ resource "aws_vpc_security_group_ingress_rule" "ssh" {
   from_port         = 22
   to_port           = 22
   tags              = local.tags
+}
+
+resource "aws_security_group" "service" {
+  count                  = local.private ? 1 : 0
+  name                   = "${var.name}-service"
+  description            = "EMR itself, to the nodes of ${var.name}"
+  vpc_id                 = local.vpc
+  revoke_rules_on_delete = true
+  tags                   = local.tags
+}
+
+# EMR does not write these itself into a group that is not its own
+resource "aws_vpc_security_group_ingress_rule" "service" {
+  for_each = local.private ? {
+    primary     = { group = aws_security_group.primary.id, port = 9443 } # EMR 7 and older
+    primary_tls = { group = aws_security_group.primary.id, port = 443 }  # EMR 8
+    nodes_tls   = { group = aws_security_group.nodes.id, port = 443 }
+  } : {}
+  security_group_id            = aws_security_group.service[0].id
+  description                  = "Nodes to EMR"
+  referenced_security_group_id = each.value.group
+  ip_protocol                  = "tcp"
+  from_port                    = each.value.port
+  to_port                      = each.value.port
+  tags                         = local.tags
+}
+
+resource "aws_vpc_security_group_egress_rule" "service" {
+  for_each                     = local.private ? { primary = aws_security_group.primary.id, nodes = aws_security_group.nodes.id } : {}
+  security_group_id            = aws_security_group.service[0].id
+  description                  = "EMR to ${each.key}"
+  referenced_security_group_id = each.value
+  ip_protocol                  = "tcp"
+  from_port                    = 8443
+  to_port                      = 8443
+  tags                         = local.tags
 }

@@ -39,8 +39,12 @@ output "execution_role" {
 }
 
 output "security_groups" {
-  value       = { primary = aws_security_group.primary.id, nodes = aws_security_group.nodes.id }
-  description = "Security groups of the nodes."
+  value = {
+    primary = aws_security_group.primary.id
+    nodes   = aws_security_group.nodes.id
+    service = local.private ? aws_security_group.service[0].id : ""
+  }
+  description = "Security groups of the nodes, and of EMR itself where the subnet is private."
 }
 
 output "caller_policy" {
