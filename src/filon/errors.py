@@ -334,6 +334,7 @@ Code = Literal[
     "serve.bundle-refused",
     "serve.bundle-unknown",
     "serve.busy",
+    "serve.capture-column-unknown",
     "serve.capture-unusable",
     "serve.extra-missing",
     "serve.media-type",

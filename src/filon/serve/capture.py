@@ -6,6 +6,7 @@
 import base64
 import collections
 import datetime as dt
+import difflib
 import hashlib
 import hmac
 import json
@@ -15,13 +16,14 @@ import secrets
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from filon.errors import SetupError
+from filon.errors import RecipeError, SetupError, some
 from filon.serve.bodies import CSV, JSON, LINES, Rows
 from filon.serve.meters import Meters
 from filon.serve.scoring import Scores
@@ -29,7 +31,12 @@ from filon.serve.settings import CAPTURE_KEY, OPEN, CaptureSettings
 
 MOST_WAITING = 50_000
 MOST_WAITING_BYTES = 128 << 20
-"""What waits at most while the disk is slow or full; what comes beyond it is dropped and counted."""
+"""What waits at most while the disk is slow or full; what comes beyond it is dropped and counted. One request may always wait."""
+
+ROW_BYTES, CELL_BYTES = 100, 80
+"""What a row and a cell take as Python's objects, about."""
+
+REFUSAL_BYTES = 1000
 
 PAUSE_S = 0.2
 """Between two writes: many lines a write cost less than many writes."""
@@ -69,6 +76,14 @@ class Event:
     columns: tuple[str, ...]
     model: dict[str, str]
     part: str
+
+    def held(self) -> int:
+        """Bytes that wait with it, about: the body, the rows where they are kept to hide columns, the answers."""
+        scores = self.scores
+        size: int = len(self.body) + scores.chosen.nbytes + scores.probability.nbytes + REFUSAL_BYTES * len(scores.refusals)
+        if isinstance(self.rows, pa.Table):
+            return size + int(self.rows.nbytes)
+        return size + sum(ROW_BYTES + CELL_BYTES * (len(row) if isinstance(row, dict | list) else 1) for row in self.rows)
 
 
 class Capture:
@@ -113,9 +128,10 @@ class Capture:
 
     def take(self, event: Event) -> None:
         """Keep an event; dropped and counted when too many wait. Called from any thread, never waits for the disk."""
-        size = len(event.body)
+        size = event.held()
         with self._counting:
-            full = self.waiting_events >= MOST_WAITING or self.waiting_bytes + size > MOST_WAITING_BYTES
+            most = MOST_WAITING_BYTES if self.waiting_events else size
+            full = self.waiting_events >= MOST_WAITING or self.waiting_bytes + size > most
             if not full:
                 self.waiting_events += 1
                 self.waiting_bytes += size
@@ -166,14 +182,14 @@ class Capture:
             room = AT_ONCE_BYTES
             while self.waiting and len(events) < AT_ONCE and room > 0 and self._file(self.waiting[0]) == file:
                 events.append(self.waiting.popleft())  # nobody else takes from this end
-                room -= len(events[-1].body)
+                room -= events[-1].held()
             written = self._append(file, [line for line in map(self._safe_line, events) if line])
             if not written:
                 self.waiting.extendleft(reversed(events))
             else:
                 with self._counting:
                     self.waiting_events -= len(events)
-                    self.waiting_bytes -= sum(len(event.body) for event in events)
+                    self.waiting_bytes -= sum(event.held() for event in events)
             self.meters.set("capture_waiting", self.waiting_events)
             if not written:
                 return False
@@ -264,6 +280,28 @@ class Capture:
 
     def _hash(self, value: object) -> str | None:
         return None if value is None else hmac.new(self.key, str(value).encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def refuse_unknown(settings: CaptureSettings, columns: Sequence[str]) -> None:
+    """A misspelt name would leave the column it means in the open.
+
+    Parameters
+    ----------
+    columns : source columns of the table the model was trained on
+
+    Raises
+    ------
+    RecipeError : `serve.capture-column-unknown`
+    """
+    for option, names in (("--capture-without", settings.leave_out), ("--capture-hashed", settings.hashed)):
+        for name in names:
+            if name in columns:
+                continue
+            low = {column.lower(): column for column in columns}
+            near = difflib.get_close_matches(name.lower().strip(), list(low), n=1, cutoff=0.5)
+            fix = f'{option} "{low[near[0]]}"' if near else "leave it out: columns the model does not have are never captured then"
+            what = f'{option} names a column the model does not have, "{name}"'
+            raise RecipeError("serve.capture-column-unknown", what, f"its columns are {some(columns, 8)}", fix)
 
 
 def _output(event: Event) -> dict[str, str]:

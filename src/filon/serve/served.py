@@ -1,6 +1,6 @@
 """One model in service: how it answers a request."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -85,18 +85,17 @@ class Served:
         ------
         RefusedError : when the request as a whole is refused
         """
-        rows, scores = self.score(asked, limits)
+        body, rows, scores = self.score(asked, limits)
         told = self.tell(scores, asked.form)
-        self.keep(asked, rows, scores)
+        self.keep(asked, body, rows, scores)
         return told
 
     def watch(self, asked: Asked, limits: Limits) -> None:
         """Score a request that another model answered, for the capture only."""
-        rows, scores = self.score(asked, limits)
-        self.keep(asked, rows, scores)
+        self.keep(asked, *self.score(asked, limits))
 
-    def keep(self, asked: Asked, rows: Rows, scores: Scores) -> None:
-        """Hand the request to the capture, if it is to have it."""
+    def keep(self, asked: Asked, body: bytes, rows: Rows, scores: Scores) -> None:
+        """Hand the request, its body unpacked, to the capture, if it is to have it."""
         if self.capture is None or not asked.kept:
             return
         event = Event(
@@ -104,9 +103,9 @@ class Served:
             inference_id=asked.event,
             at=asked.at,
             kind=asked.kind,
-            body=bodies.inflate(asked.body, asked.encoding, Limits()) if asked.encoding else asked.body,
+            body=body,
             rows=rows if self.capture.hidden else [],
-            scores=scores,
+            scores=scores if scores.reasons is None else replace(scores, reasons=None),  # reasons are not captured
             classes=self.bundle.classes,
             columns=self.scorer.whole,
             model=self.writer.model,
@@ -114,8 +113,8 @@ class Served:
         )
         self.capture.take(event)
 
-    def score(self, asked: Asked, limits: Limits) -> tuple[Rows, Scores]:
-        """The rows of a request, and their scores."""
+    def score(self, asked: Asked, limits: Limits) -> tuple[bytes, Rows, Scores]:
+        """The body of a request unpacked, its rows, and their scores."""
         body = bodies.inflate(asked.body, asked.encoding, limits)
         rows = bodies.read(body, asked.kind, self.bundle.inputs, limits, missing=self.missing, header=asked.header)
         scores = None
@@ -123,7 +122,7 @@ class Served:
             scores = self.scorer.one(rows[0])
         if scores is None:
             scores = self.scorer.score(rows, asked.explain)
-        return rows, scores
+        return body, rows, scores
 
     def tell(self, scores: Scores, form: str) -> tuple[int, bytes]:
         """Count the rows; status and body."""

@@ -16,7 +16,7 @@ from typing import Any
 from filon.errors import SetupError
 from filon.package.bundle import open_bundle
 from filon.serve.app import App
-from filon.serve.capture import STOP_S, Capture
+from filon.serve.capture import STOP_S, Capture, refuse_unknown
 from filon.serve.meters import Meters
 from filon.serve.models import Models
 from filon.serve.problems import RefusedError
@@ -45,15 +45,18 @@ def work(
 
     Raises
     ------
-    BundleError : `package.*`; SetupError : `serve.extra-missing`, `serve.capture-unusable`
+    BundleError : `package.*`; RecipeError : `serve.capture-column-unknown`; SetupError : `serve.extra-missing`, `serve.capture-unusable`
     """
     sys.meta_path.insert(0, _Absent())
     _many_files()
     uvicorn, quick = _uvicorn()
     meters = Meters(None if state is None else state / f"meters-{slot}")
     threads = max(1, (os.cpu_count() or 1) // settings.workers)
+    bundle = open_bundle(settings.bundle)
+    if settings.capture.folder:
+        refuse_unknown(settings.capture, [column.name for column in bundle.columns if not column.sql])
     capture = Capture(settings.capture, meters, slot) if settings.capture.folder else None
-    champion = Served(open_bundle(settings.bundle), meters, threads=threads, capture=capture)
+    champion = Served(bundle, meters, threads=threads, capture=capture)
     champion.warm()
     shelf = settings.models or settings.shelf
     models = Models(champion, shelf=Path(shelf) if shelf else None, state=state, closed=not settings.models and bool(settings.shelf))
@@ -94,10 +97,13 @@ class _Absent:
 
 
 def _catch_up(models: Models) -> None:
+    """Take over what other workers were told. Whatever goes wrong, the thread that asks must live: it also sees the supervisor die."""
     try:
         models.follow()
-    except (RefusedError, OSError, ValueError) as exc:
-        log(f"this worker keeps its models: {exc.error.why if isinstance(exc, RefusedError) else exc}")
+    except RefusedError as exc:
+        log(f"this worker keeps its models: {exc.error.why}")
+    except Exception as exc:
+        log(f"this worker keeps its models: {type(exc).__name__}: {exc}")
 
 
 def _follow(models: Models, parent: int) -> None:

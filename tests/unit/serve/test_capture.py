@@ -1,26 +1,31 @@
 """The capture: what is written, what is hidden, and what happens when the disk is full."""
 
 import base64
+import gzip
 import io
 import json
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from tests.unit.serve.conftest import GOOD, ask, dumps
 
-from filon.errors import SetupError
+from filon.errors import RecipeError, SetupError
 from filon.package import Bundle
+from filon.serve import bodies
 from filon.serve import capture as room
 from filon.serve.app import App
 from filon.serve.bodies import ARROW
-from filon.serve.capture import Capture
+from filon.serve.capture import Capture, refuse_unknown
 from filon.serve.meters import PLACES, Meters
 from filon.serve.models import Models
 from filon.serve.served import Served
@@ -31,13 +36,13 @@ Make = Callable[..., tuple[App, Capture]]
 
 @pytest.fixture
 def keeping(sealed: Callable[..., Bundle], tmp_path: Path) -> Iterator[Make]:
-    """`keeping(share=1.0, ...)`: an application and its capture under tmp_path/capture."""
+    """`keeping(limits, share=1.0, ...)`: an application and its capture under tmp_path/capture."""
     made: list[App] = []
 
-    def build(**settings: object) -> tuple[App, Capture]:
+    def build(limits: Limits | None = None, **settings: object) -> tuple[App, Capture]:
         meters = Meters()
         capture = Capture(CaptureSettings(place=str(tmp_path / "capture"), **settings), meters)
-        app = App(Models(Served(sealed(), meters, threads=1, capture=capture)), meters, Limits(), capture=capture)
+        app = App(Models(Served(sealed(), meters, threads=1, capture=capture)), meters, limits or Limits(), capture=capture)
         made.append(app)
         return app, capture
 
@@ -99,6 +104,78 @@ def test_hidden_columns_are_nowhere_in_the_capture(keeping: Make, tmp_path: Path
     first, second, *_ = json.loads(line["captureData"]["endpointInput"]["data"])
     assert list(first) == ["age", "Temperature (°C)", "job", "member"]
     assert first["job"] == second["job"]
+
+
+def test_a_packed_body_is_unpacked_once_and_by_the_servers_own_limit(
+    keeping: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = Limits().body_bytes  # a server may allow more, and what it answered is kept
+    app, capture = keeping(Limits(body_bytes=2 * limit))
+    unpacked: list[int] = []
+    inflate = bodies.inflate
+
+    def counting(*words: Any) -> bytes:
+        body = inflate(*words)
+        unpacked.append(len(body))
+        return body
+
+    monkeypatch.setattr(bodies, "inflate", counting)
+    body = dumps(GOOD) + b" " * limit
+    heard = ask(app, "POST", "/invocations", gzip.compress(body, 1), content_type="application/json", content_encoding="gzip")
+    assert (heard.status, unpacked) == (200, [len(body)])
+    assert capture.close(30) == 0
+    (line,) = lines(tmp_path)
+    assert line["captureData"]["endpointInput"]["data"] == body.decode()
+
+
+def test_rows_and_answers_that_wait_are_counted_with_the_body(keeping: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "RETRY_S", 0.02)
+    app, capture = keeping(leave_out=("zip",))
+    (tmp_path / "capture").rmdir()
+    (tmp_path / "capture").symlink_to("/dev/full")
+    body, rows = b"41,20.5,miner,28001,true\n" * 500, 500
+    monkeypatch.setattr(room, "MOST_WAITING_BYTES", 2 * len(body))
+    try:
+        for _ in range(2):
+            assert ask(app, "POST", "/invocations", body, content_type="text/csv").status == 200
+        assert capture.waiting_bytes > len(body) + rows * (8 + 2 * 4)  # chosen class, two probabilities
+        assert (capture.waiting_events, counted(app, "capture_dropped")) == (1, 1)
+    finally:
+        (tmp_path / "capture").unlink()
+    assert capture.close() == 0
+    assert (capture.waiting_events, capture.waiting_bytes) == (0, 0)
+
+
+def test_a_request_larger_than_all_that_may_wait_is_kept_when_nothing_else_waits(
+    keeping: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "MOST_WAITING_BYTES", 1)
+    app, capture = keeping()
+    ask(app, "POST", "/invocations", dumps(GOOD))
+    assert capture.close() == 0
+    assert len(lines(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "fix"), [("without", "jbo", '"job"'), ("hashed", "Zip", '"zip"'), ("without", "card", "leave it")]
+)
+def test_a_hidden_column_that_the_model_does_not_have_is_refused_with_the_nearest_name(
+    sealed: Callable[..., Bundle], option: str, name: str, fix: str
+) -> None:
+    settings = CaptureSettings(**{"leave_out" if option == "without" else "hashed": (name,)})
+    columns = [column.name for column in sealed().columns]
+    with pytest.raises(RecipeError, match=rf"--capture-{option} names a column .*\"{name}\"") as caught:
+        refuse_unknown(settings, columns)
+    assert fix in caught.value.fix
+    refuse_unknown(CaptureSettings(leave_out=("zip",), hashed=("job",)), columns)
+
+
+def test_a_server_does_not_start_with_a_misspelt_hidden_column(sealed: Callable[..., Bundle], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "filon", "serve", str(sealed().path), "--port", "0", "--capture", str(tmp_path / "kept")]
+    done = subprocess.run([*command, "--capture-without", "jbo"], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "error[serve.capture-column-unknown]" in done.stderr
+    assert not (tmp_path / "kept").exists()
 
 
 def test_a_share_is_kept(keeping: Make, tmp_path: Path) -> None:
