@@ -16,7 +16,7 @@ from filon.track import Registry, TrackSettings
 
 
 def fetch(words: dict[str, str]) -> dict[str, str]:
-    """Number and folder of the version; a version that the shelf has is not fetched again.
+    """Number and folder of the version; a version that the shelf has is not fetched again, and without a shelf none is.
 
     Raises
     ------
@@ -28,6 +28,8 @@ def fetch(words: dict[str, str]) -> dict[str, str]:
     if version is None:
         why = f"{registry.shown} has no such alias of {registry.name!r}"
         raise SetupError("serve.registry-unusable", f"{registry.name}@{alias} points nowhere", why, f"filon promote RUN --to {alias}")
+    if "shelf" not in words:
+        return {"version": version.number}
     folder = Path(words["shelf"]) / plain(f"{registry.name}-v{version.number}")
     if version.number != words.get("have") or not folder.exists():
         _put(registry, version, folder)

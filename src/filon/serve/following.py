@@ -5,6 +5,7 @@ service stays.
 """
 
 import base64
+import http.client
 import json
 import os
 import subprocess
@@ -21,6 +22,7 @@ from filon import errors
 from filon.errors import FilonError, SetupError
 from filon.files import write_atomic
 from filon.serve.meters import Meters
+from filon.serve.plans import changing
 from filon.serve.settings import Followed, ServeSettings
 from filon.serve.sockets import log
 
@@ -38,7 +40,10 @@ def fetch(followed: Followed, shelf: Path) -> dict[str, str]:
     ------
     FilonError : `track.*`, `registry.*`, `serve.bundle-refused`, `package.*`, as the program said it
     """
-    words = {"uri": followed.uri, "name": followed.name, "alias": followed.alias, "shelf": str(shelf), "have": followed.have}
+    return _asked({"uri": followed.uri, "name": followed.name, "alias": followed.alias, "shelf": str(shelf), "have": followed.have})
+
+
+def _asked(words: dict[str, str]) -> dict[str, str]:
     try:
         done = subprocess.run(
             [sys.executable, "-m", FETCH, json.dumps(words)], capture_output=True, text=True, timeout=FETCH_S, check=False
@@ -105,30 +110,34 @@ class Follower(threading.Thread):
             self.look()
 
     def look(self) -> bool:
-        """One look; whether another version was put in service."""
+        """One look; whether another version was put in service. It never raises: nobody would begin this thread again."""
         try:
-            number = self._pointed()
-            if number and number in {self.have, self.refused}:
-                self._heard()
-                return False
-            told = fetch(replace(self.followed, have=self.have), self.shelf)
+            return self._look()
         except FilonError as exc:
             self._failed(exc)
+        except Exception as exc:  # a full disk, an answer that is no HTTP: said and counted, and the next look comes
+            why = f"{type(exc).__name__}: {exc}"
+            self._failed(SetupError("serve.registry-unusable", "the alias was looked at in vain", why, "look at the registry"))
+        return False
+
+    def _look(self) -> bool:
+        self._number = ""
+        self._number = self._pointed()
+        if self._number in {self.have, self.refused}:
+            self._heard()
             return False
-        except OSError as exc:
-            self._failed(SetupError("track.server-away", "the registry does not answer", str(exc), ""))
-            return False
+        told = fetch(replace(self.followed, have=self.have), self.shelf)
+        is_new = told["version"] != self.have
+        if is_new:
+            self._install(told)
         self._heard()
-        if told["version"] == self.have:
-            return False
-        self._install(told)
-        return True
+        return is_new
 
     def _install(self, told: dict[str, str]) -> None:
         write_atomic(self.shelf / f".{plain(self.followed.name)}@{plain(self.followed.alias)}.json", json.dumps(told))
-        plan = self.state / "plan.json"
-        now = json.loads(plan.read_text(encoding="utf-8")) if plan.exists() else {}
-        write_atomic(plan, json.dumps({**now, "champion": told["folder"]}))
+        with changing(self.state) as plan:
+            now = json.loads(plan.read_text(encoding="utf-8")) if plan.exists() else {}
+            write_atomic(plan, json.dumps({**now, "champion": told["folder"]}))
         log(f"{self.followed.name} {self.followed.alias}: version {told['version']} takes the place of version {self.have}")
         self.have, self.refused = told["version"], ""
         self.meters.add("swaps")
@@ -155,11 +164,14 @@ class Follower(threading.Thread):
         self.away, self._said = False, ""
 
     def _pointed(self) -> str:
-        """Number of the version the alias points at, by HTTP; "" where there is no server to ask (the program then looks itself)."""
-        self._number = ""
-        if self.followed.uri.startswith(("http://", "https://")):
-            self._number = pointed(self.followed)
-        return self._number
+        """Number of the version the alias points at: by HTTP, or by the program where there is no server to ask."""
+        if not self.followed.uri.startswith(("http://", "https://")):
+            return _asked({"uri": self.followed.uri, "name": self.followed.name, "alias": self.followed.alias})["version"]
+        try:
+            return pointed(self.followed)
+        except (OSError, http.client.HTTPException) as exc:
+            why = str(exc) or type(exc).__name__
+            raise SetupError("track.server-away", "the registry does not answer", why, "start it; what is in service stays") from exc
 
 
 def pointed(followed: Followed) -> str:

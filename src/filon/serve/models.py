@@ -9,6 +9,7 @@ from filon.errors import FilonError, some
 from filon.files import write_atomic
 from filon.package import sealed
 from filon.package.bundle import open_bundle
+from filon.serve.plans import PLAN, changing
 from filon.serve.problems import RefusedError, refused
 from filon.serve.served import Asked, Served
 
@@ -41,7 +42,8 @@ class Models:
         self.challenger: Served | None = None
         self.plan = Plan(champion=champion.bundle.path.name)
         self.shelf, self.closed = shelf, closed
-        self.file = None if state is None else state / "plan.json"
+        self.state = state
+        self.file = None if state is None else state / PLAN
         self._stamp: tuple[int, int] | None = None
         self._changing = threading.Lock()
 
@@ -64,6 +66,8 @@ class Models:
     def change(self, wish: object) -> Plan:
         """Load, warm and swap by the body of `POST /models`; what is in service stays until the new one has proved itself.
 
+        A wish changes the plan that the workers share, which another one may have changed a moment ago, not what this one remembers.
+
         Raises
         ------
         RefusedError : `serve.share-unfit`, `serve.bundle-unknown`, `serve.bundle-refused`
@@ -71,12 +75,16 @@ class Models:
         if self.closed:
             what, why = "this server takes its models from the registry", "it was started without --models"
             raise refused("serve.bundle-unknown", what, why, "filon promote RUN")
-        plan = self._planned(wish)
         with self._changing:
-            self._install(plan)
-            if self.file is not None:
-                write_atomic(self.file, json.dumps(asdict(plan)))
-                self._stamp = _stamp(self.file)
+            if self.state is None:
+                plan = _planned(wish, self.plan)
+                self._install(plan)
+                return plan
+            with changing(self.state) as file:
+                plan = _planned(wish, _told(file) if file.exists() else self.plan)
+                self._install(plan)
+                write_atomic(file, json.dumps(asdict(plan)))
+                self._stamp = _stamp(file)
         return plan
 
     def follow(self) -> bool:
@@ -85,24 +93,8 @@ class Models:
             return False
         with self._changing:
             self._stamp = stamp
-            self._install(Plan(**json.loads(self.file.read_text(encoding="utf-8"))))
+            self._install(_told(self.file))
         return True
-
-    def _planned(self, wish: object) -> Plan:
-        known = {"champion", "challenger", "share", "shadow"}
-        if not isinstance(wish, dict) or not wish or not wish.keys() <= known:
-            raise _unfit(f"it must be an object with some of {some(sorted(known))}")
-        now = self.plan
-        champion = wish.get("champion", now.champion)
-        challenger = wish.get("challenger", now.challenger)
-        share, shadow = wish.get("share", now.share), wish.get("shadow", now.shadow)
-        if not isinstance(champion, str) or not isinstance(challenger, str | None):
-            raise _unfit("champion and challenger are names of bundles")
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1 or not isinstance(shadow, bool):
-            raise _unfit("share is a number from 0 to 1, shadow is true or false")
-        if challenger is None:
-            return Plan(champion=champion)
-        return Plan(champion=champion, challenger=challenger, share=float(share), shadow=shadow)
 
     def _install(self, plan: Plan) -> None:
         champion = self._open(plan.champion, "champion")
@@ -141,6 +133,26 @@ class Models:
 
     def _names(self) -> str:
         return some(sorted(self._shelved())) or "one that is there (now there is none)"
+
+
+def _planned(wish: object, now: Plan) -> Plan:
+    known = {"champion", "challenger", "share", "shadow"}
+    if not isinstance(wish, dict) or not wish or not wish.keys() <= known:
+        raise _unfit(f"it must be an object with some of {some(sorted(known))}")
+    champion = wish.get("champion", now.champion)
+    challenger = wish.get("challenger", now.challenger)
+    share, shadow = wish.get("share", now.share), wish.get("shadow", now.shadow)
+    if not isinstance(champion, str) or not isinstance(challenger, str | None):
+        raise _unfit("champion and challenger are names of bundles")
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1 or not isinstance(shadow, bool):
+        raise _unfit("share is a number from 0 to 1, shadow is true or false")
+    if challenger is None:
+        return Plan(champion=champion)
+    return Plan(champion=champion, challenger=challenger, share=float(share), shadow=shadow)
+
+
+def _told(file: Path) -> Plan:
+    return Plan(**json.loads(file.read_text(encoding="utf-8")))
 
 
 def _stamp(file: Path) -> tuple[int, int] | None:

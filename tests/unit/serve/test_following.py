@@ -1,10 +1,13 @@
 """An alias of the registry, looked at by plain HTTP; what goes wrong leaves what is in service."""
 
+import errno
 import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -28,6 +31,9 @@ class Registry:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 here.asked.append((self.path, self.headers.get("Authorization")))
+                if here.status == 0:
+                    self.wfile.write(b"no HTTP at all\r\n\r\n")
+                    return
                 body = json.dumps({"model_version": {"version": here.version}} if here.status == 200 else {"error_code": "NO"}).encode()
                 self.send_response(here.status)
                 self.send_header("content-length", str(len(body)))
@@ -119,7 +125,7 @@ def test_a_version_that_does_not_prove_itself_is_asked_for_once(
     assert follower.look()
 
 
-@pytest.mark.parametrize("status", [503, 404])
+@pytest.mark.parametrize("status", [503, 404, 0])
 def test_a_registry_in_trouble_is_said_once_and_counted(
     follower: Follower, registry: Registry, status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -132,6 +138,52 @@ def test_a_registry_in_trouble_is_said_once_and_counted(
     follower.look()
     assert "followed again" in capsys.readouterr().err
     assert plan(tmp_path) == {}
+
+
+def test_a_full_disk_does_not_end_the_following(
+    follower: Follower, registry: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*words: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(following, "fetch", lambda *words: {"version": "2", "folder": "bank-v2"})
+    monkeypatch.setattr(follower, "followed", replace(follower.followed, every_s=0.02))
+    registry.version = "2"
+    with monkeypatch.context() as disk:
+        disk.setattr(following, "write_atomic", full)
+        follower.start()
+        waited(lambda: counted(follower, "registry_failed") >= 2)
+    waited(lambda: plan(tmp_path) == {"champion": "bank-v2"})
+    follower.stop()
+    follower.join()
+    said = capsys.readouterr().err
+    assert said.count("No space left on device") == 1
+    assert "version 2 takes the place of version 1" in said
+
+
+def waited(until: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not until():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_a_refused_version_of_a_registry_without_a_server_is_fetched_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = """import json, pathlib, sys
+words = json.loads(sys.argv[1])
+with open(pathlib.Path(__file__).with_name("asked"), "a") as out:
+    out.write("fetched " if "shelf" in words else "looked ")
+error = {"family": "BundleError", "code": "serve.bundle-refused", "what": "it lies", "why": "row 3", "fix": "send it again"}
+print(json.dumps({"error": error} if "shelf" in words else {"version": "2"}))
+"""
+    (tmp_path / "fetching_of_a_test.py").write_text(program)
+    monkeypatch.setattr(following, "FETCH", "fetching_of_a_test")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    follower = Follower(Followed(uri="sqlite:///r.db", name="bank", alias="champion", have="1"), tmp_path, tmp_path)
+    for _ in range(3):
+        assert not follower.look()
+    assert (tmp_path / "asked").read_text() == "looked fetched looked looked "
+    assert counted(follower, "registry_refused") == 1
 
 
 def test_a_start_without_the_registry_serves_what_was_served_last(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

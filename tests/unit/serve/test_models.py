@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,10 +12,12 @@ from tests.unit.serve.conftest import GOOD, Heard, ask, dumps
 
 from filon.package import Bundle, open_bundle
 from filon.package.sealed import seal
+from filon.serve import server
 from filon.serve.app import App
 from filon.serve.capture import Capture
 from filon.serve.meters import Meters
 from filon.serve.models import Models
+from filon.serve.plans import changing
 from filon.serve.served import Served
 from filon.serve.settings import CaptureSettings, Limits
 
@@ -139,6 +143,53 @@ def test_other_workers_follow(serving: Make, tmp_path: Path) -> None:
     late = serving(state)
     late.models.follow()
     assert probability(late) == probability(told)
+
+
+def test_a_worker_that_is_told_first_knows_what_another_one_was_told_a_moment_ago(serving: Make, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    one, other = serving(state), serving(state)
+    change(one, b'{"champion": "second"}')
+    heard = change(other, b'{"challenger": "first", "share": 0.5}')
+    assert heard.json["plan"] == {"champion": "second", "challenger": "first", "share": 0.5, "shadow": False}
+    assert one.models.follow()
+    assert one.models.plan == other.models.plan
+    assert one.models.champion.version == other.models.champion.version
+
+
+def test_wishes_that_come_at_once_are_all_heard(serving: Make, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    apps = [serving(state), serving(state)]
+    wishes = [{"champion": "second"}, {"challenger": "first", "shadow": True}]
+    threads = [threading.Thread(target=app.models.change, args=(wish,)) for app, wish in zip(apps, wishes, strict=True)]
+    with changing(state):
+        for thread in threads:
+            thread.start()
+        time.sleep(0.1)
+        assert not (state / "plan.json").exists()  # who changes it does so alone
+    for thread in threads:
+        thread.join()
+    told = json.loads((state / "plan.json").read_text(encoding="utf-8"))
+    assert told == {"champion": "second", "challenger": "first", "share": 0.0, "shadow": True}
+
+
+def test_what_cannot_be_followed_ends_no_thread(
+    serving: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    told, other = serving(state), serving(state)
+    change(told, b'{"champion": "second"}')
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("a library's own error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("filon.serve.models.open_bundle", fails)
+        server._catch_up(other.models)
+    assert "this worker keeps its models: RuntimeError: a library's own error" in capsys.readouterr().err
+    assert other.models.plan.champion == "first"
 
 
 def test_without_a_shelf_no_model_can_be_named(make: Make) -> None:
