@@ -122,5 +122,5 @@ def page() -> tuple[bytes, bytes]:
     text = resources.files("filon.serve").joinpath("page.html").read_text(encoding="utf-8")
     script, style = (re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)[0] for tag in ("script", "style"))
     hashes = [base64.b64encode(hashlib.sha256(part.encode()).digest()).decode() for part in (script, style)]
-    policy = f"default-src 'none'; connect-src 'self'; script-src 'sha256-{hashes[0]}'; style-src 'sha256-{hashes[1]}'; base-uri 'none'"
-    return text.encode(), f"{policy}; form-action 'none'; frame-ancestors 'none'".encode()
+    policy = f"default-src 'none'; img-src data:; connect-src 'self'; script-src 'sha256-{hashes[0]}'; style-src 'sha256-{hashes[1]}'"
+    return text.encode(), f"{policy}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'".encode()
