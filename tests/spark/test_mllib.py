@@ -1,7 +1,9 @@
 """Spark MLlib's trees as our ensemble: the pipeline's own probabilities, without a JVM."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.spark.twins import LOCAL, Twins, table, twins
+from tests.story.conftest import RECIPE, bank_like
 
+import filon
 from filon.engines.base import FitPlan, Fitted, Trial
 from filon.engines.spark.fetching import table as fetched
 from filon.engines.spark.fitting import fit, leave
@@ -17,6 +21,10 @@ from filon.engines.spark.listener import Inputs
 from filon.engines.spark.mllib import columns_of
 from filon.engines.spark.session import Session
 from filon.evaluate.metrics import value
+from filon.package import open_bundle
+from filon.package.frames import take
+from filon.package.match import typed
+from filon.rules import RulesSettings
 from filon.trees import predict
 from filon.trees.ubjson import read
 
@@ -114,6 +122,84 @@ def test_a_setting_that_mllib_refuses_costs_its_trial_alone(session: Session, pa
     found = {one.trial.number: one for one in fit(session, pair.there, trials, FitPlan(), "auto")}
     assert "maxDepth" in found[1].error
     assert found[2].ensemble is not None
+
+
+def test_weights_count_as_repeated_rows(session: Session, tmp_path: Path) -> None:
+    from pyspark.sql import functions as F  # noqa: N812
+
+    asked, plan = [trial(1, "gbt", maxIter=2, maxDepth=2)], FitPlan(train=("train", "valid"), valid=False)
+    with twins(session, tmp_path, table(1500, weights=True), 'weight = "w"') as pair:
+        kept = pair.there._kept
+        often = kept.withColumn("_copy", F.explode(F.sequence(F.lit(1), (2 * F.col("weight")).cast("int")))).drop("_copy")
+        frames = {"weighted": kept, "repeated": often.withColumn("weight", F.lit(1.0)), "plain": kept.withColumn("weight", F.lit(1.0))}
+        shares = {}
+        x = np.random.default_rng(4).normal(size=(2000, len(pair.there.encoding.features))).astype(np.float32)
+        for name, frame in frames.items():
+            (one,) = fit(session, replace(pair.there, _kept=frame), asked, plan, "auto")
+            shares[name] = predict(ensemble(one), x)[:, 1]
+    np.testing.assert_allclose(shares["weighted"], shares["repeated"], atol=NEAR)
+    assert np.abs(shares["weighted"] - shares["plain"]).max() > 0.01
+
+
+TAKEN = ("features", "Prediction", "_label", "probability", "rawPrediction")
+"""Names of columns that MLlib and its pipeline make themselves."""
+
+MLLIB = """
+[search.random_forest]
+library = "mllib"
+numTrees = [4, 8]
+maxDepth = 4
+[search.gbt]
+library = "mllib"
+maxIter = 3
+[evaluate]
+resamples = 50
+shap_rows = 50
+[track]
+enabled = false
+"""
+
+
+def test_a_whole_run_seals_its_bundle_and_keeps_a_pipeline_that_works(spark_session: Any, tmp_path: Path) -> None:
+    from pyspark.ml import PipelineModel
+    from pyspark.ml.functions import vector_to_array
+
+    if int(spark_session.version[0]) < 4:
+        pytest.skip("a whole run on the newest Spark is enough; what differs between versions is tested above")
+    bank = bank_like(1200).rename_columns(["customer", *TAKEN, "deposit"])
+    pq.write_table(bank, tmp_path / "bank.parquet")
+    (tmp_path / "filon.toml").write_text(RECIPE.replace("bank.csv", "bank.parquet") + MLLIB, encoding="utf-8")
+    run = filon.train(tmp_path / "filon.toml", engine="spark", runs=tmp_path / "runs")
+    bundle = open_bundle(run.path / "bundle")
+    ours = bundle.predict(bank).column("probability_yes").to_numpy()
+    assert ours[np.array(bank["deposit"].to_pylist()) == "yes"].mean() > ours.mean() + 0.05
+    pipeline = PipelineModel.load(f"file://{run.path / 'pipeline_best'}")
+    inputs = next(stage for stage in pipeline.stages if type(stage).__name__ == "VectorAssembler").getInputCols()
+    x = bundle.matrix(typed(take(bank), bundle.inputs))
+    cells = {name.removesuffix("__filled"): x[:, place].copy() for place, name in enumerate(inputs)}
+    assert sorted(cells) == ["Prediction_2", "_label_2", "features_2", "probability_2", "rawPrediction_2"]
+    pq.write_table(pa.table(cells), tmp_path / "encoded.parquet")
+    frame = spark_session.read.parquet(f"file://{tmp_path / 'encoded.parquet'}")
+    theirs = [row["p"][1] for row in pipeline.transform(frame).select(vector_to_array("probability").alias("p")).collect()]
+    np.testing.assert_allclose(theirs, ours, atol=NEAR)
+
+
+def test_names_that_spark_cannot_tell_apart_get_a_number() -> None:
+    names = ["a", "A", "a__filled", "a_2", "a.b", "a_b"]
+    encoding = SimpleNamespace(names=names)
+    found = columns_of(SimpleNamespace(encoding=encoding))  # type: ignore[arg-type]
+    assert found == ["a", "A_2", "a__filled_2", "a_2_2", "a_b", "a_b_2"]
+    every = [name.lower() for one in found for name in (one, f"{one}__filled")]
+    assert len(set(every)) == len(every)
+
+
+def test_a_class_that_is_never_predicted_breaks_the_rule(session: Session, pair: Twins) -> None:
+    stump = trial(1, "random_forest", numTrees=1, maxDepth=0)
+    for action in ("warn", "stop-trial"):
+        (one,) = fit(session, pair.there, [stump], FitPlan(rules=RulesSettings(class_ignored=action)), "auto")
+        assert [(broken.rule, broken.action) for broken in one.broken] == [("class-ignored", action)]
+        assert (one.ensemble is None) == (action == "stop-trial")
+        assert one.error.startswith("stopped by a rule: never predicted on validation") == (action == "stop-trial")
 
 
 def ensemble(one: Fitted) -> Any:

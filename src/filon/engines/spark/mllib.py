@@ -20,6 +20,7 @@ from filon.engines.spark.tasks import why
 from filon.engines.tally import Tallier, Tally
 from filon.engines.trainer.families import COUNT, DEFAULTS
 from filon.events import Event, Listen
+from filon.rules import outcome
 from filon.trees import Ensemble
 from filon.trees.scoring import scorer
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from filon.engines.spark.folds import SparkFolds
 
 FAMILIES = ("random_forest", "gbt")
+RESERVED = ("features", "_label", "_weight", "prediction", "probability", "rawprediction")
+"""Columns that the pipeline and its classifier make, in lower case, for Spark's names know no other."""
+
 NODES = (
     "treeID",
     "nodeData.id AS node",
@@ -71,7 +75,8 @@ def fit_mllib(
     yield from failed
     if not groups:
         return
-    ready = watched(session, stage, "rows for MLlib", lambda: prepare(folds, plan), listen)
+    with session.in_our_words("the rows for MLlib"):
+        ready = watched(session, stage, "rows for MLlib", lambda: prepare(folds, plan), listen)
     try:
         for group in groups:
             if plan.deadline_s is not None and time.monotonic() - began >= plan.deadline_s:
@@ -152,13 +157,19 @@ def prepare(folds: SparkFolds, plan: FitPlan) -> Prepared:
 
 
 def columns_of(folds: SparkFolds) -> list[str]:
-    """Names of the pipeline's input columns: those of the features, without what Spark's column names cannot hold."""
-    taken: dict[str, int] = {}
-    names = []
+    """Names of the pipeline's input columns: those of the features, without what Spark's column names cannot hold.
+
+    A name that stands for something else in the pipeline, or that differs from an earlier one in case alone, gets a number.
+    """
+    taken, names = set(RESERVED), []
     for name in folds.encoding.names:
-        plain = "".join("_" if letter in ".`" else letter for letter in name)
-        taken[plain] = taken.get(plain, 0) + 1
-        names.append(plain if taken[plain] == 1 else f"{plain}_{taken[plain]}")
+        plain = found = "".join("_" if letter in ".`" else letter for letter in name)
+        number = 1
+        while found.lower() in taken or _name(found).lower() in taken:
+            number += 1
+            found = f"{plain}_{number}"
+        taken |= {found.lower(), _name(found).lower()}
+        names.append(found)
     return names
 
 
@@ -232,13 +243,17 @@ def _fitted(
         ensemble = converted(nodes, weights[:many], ready.fills, shape)
         count = partial(tallied_over, folds, ensemble)
         tally = watched(session, stage, f"trial {trial.number} on the validation fold", count, listen) if plan.valid else None
+        broken = () if tally is None else outcome(tally.confusion, ensemble.classes, many, plan.rules)
+        useless = next((one.why for one in broken if one.useless), "")
         yield Fitted(
             trial=trial,
-            ensemble=ensemble,
-            tally=tally,
-            rounds=many,
+            ensemble=None if useless else ensemble,
+            tally=None if useless else tally,
+            rounds=0 if useless else many,
             seconds=time.monotonic() - began,
+            error=f"stopped by a rule: {useless}" if useless else "",
             shared="" if trial is longest else _shared(trial, longest),
+            broken=broken,
         )
         began = time.monotonic()
 
