@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.unit.serve.conftest import GOOD, Heard, ask, dumps
 
+from filon.errors import RecipeError
 from filon.package import Bundle, open_bundle
 from filon.package.sealed import seal
 from filon.serve import server
@@ -19,7 +20,8 @@ from filon.serve.meters import Meters
 from filon.serve.models import Models
 from filon.serve.plans import changing
 from filon.serve.served import Served
-from filon.serve.settings import CaptureSettings, Limits
+from filon.serve.settings import CaptureSettings, Limits, ServeSettings
+from filon.serve.sockets import check
 
 Make = Callable[..., App]
 
@@ -98,6 +100,52 @@ def test_what_cannot_be_put_in_service_leaves_the_old_model(serving: Make, body:
     assert (heard.status, heard.error["code"]) == (status, code)
     assert str(shelf) not in heard.body.decode()
     assert probability(app) == before
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        ({"content_type": ""}, 415, "serve.media-type"),  # a page may send a blob without a type, unasked
+        ({"content_type": "text/plain"}, 415, "serve.media-type"),
+        ({"content_type": "application/x-www-form-urlencoded"}, 415, "serve.media-type"),
+        ({"host": "localhost:8080", "origin": "https://evil.example"}, 403, "serve.origin-foreign"),
+        ({"host": "localhost:8080", "origin": "null"}, 403, "serve.origin-foreign"),
+        ({"host": "localhost:8080", "origin": "http://localhost:9090"}, 403, "serve.origin-foreign"),
+        ({"host": "evil.example:8080", "origin": "http://evil.example:8080"}, 403, "serve.origin-foreign"),  # its name now leads here
+        ({"host": "evil.example"}, 403, "serve.origin-foreign"),
+    ],
+)
+def test_a_web_page_cannot_change_the_model(serving: Make, headers: dict, status: int, code: str) -> None:
+    app = serving()
+    before = probability(app)
+    heard = change(app, b'{"champion": "second"}', **headers)
+    assert (heard.status, heard.error["code"]) == (status, code)
+    assert probability(app) == before
+    assert f'status="{status}"'.encode() in ask(app, "GET", "/metrics").body
+
+
+@pytest.mark.parametrize("host", ["localhost:8080", "127.0.0.1:8080", "[::1]:8080", "[::1]", "LOCALHOST"])
+def test_a_program_on_this_machine_changes_the_model_by_any_of_its_names(serving: Make, host: str) -> None:
+    app = serving()
+    assert change(app, b'{"champion": "second"}', host=host, content_type="application/json; charset=utf-8").status == 200
+    assert change(app, b'{"champion": "first"}', host=host, origin=f"http://{host}").status == 200
+
+
+def test_who_has_the_token_may_ask_from_anywhere(serving: Make) -> None:
+    app = serving(token="of-nobody")  # pragma: allowlist secret
+    words = {"host": "models.example", "origin": "https://console.example"}
+    assert change(app, b'{"champion": "second"}', **words).status == 401
+    assert change(app, b'{"champion": "second"}', authorization="Bearer of-nobody", **words).status == 200
+
+
+def test_a_shelf_that_is_no_folder_is_refused_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for name in ("typo", "file"):
+        with pytest.raises(RecipeError) as caught:
+            check(ServeSettings(bundle="bundle", models=str(tmp_path / name)))
+        assert caught.value.code == "serve.models-missing"
+    check(ServeSettings(bundle="bundle", models=str(tmp_path)))
+    check(ServeSettings(bundle="models:/bank@champion", models=str(tmp_path / "typo")))  # where versions of the registry go: it is made
 
 
 def test_a_damaged_bundle_is_refused(serving: Make, shelf: Path) -> None:
