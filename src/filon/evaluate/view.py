@@ -44,9 +44,6 @@ GROUPS = (
     ),
 )
 
-SHARED = {"same as trial ": "same", "prefix of trial ": "prefix", "average of trials ": "average"}
-"""What `Fitted.shared` begins with, and the text that says it."""
-
 AT_THRESHOLD = {"f1": "f1_positive"}
 """Texts of decision metrics whose name means something else elsewhere: at a threshold, F1 is of the positive class."""
 
@@ -193,17 +190,9 @@ class View:
             "value": trial.metrics[self.context.metric],
             "rounds": trial.rounds,
             "seconds": trial.seconds,
-            "note": self._shared(trial.shared),
+            "note": self.words.some(trial.shared),
             "winner": trial.number == self.context.winner,
         }
-
-    def _shared(self, told: str) -> str:
-        """What a trial shared with another, as the engines tell it, in the reader's language."""
-        for said, key in SHARED.items():
-            if told.startswith(said):
-                of = self.words("search.shared.and").join(told.removeprefix(said).split(" and "))
-                return self.words(f"search.shared.{key}", of=of)
-        return told
 
     def _setting(self, value: object) -> str:
         """A setting as the recipe would write it: names and numbers are code, not prose."""

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,12 +12,8 @@ if TYPE_CHECKING:
 Lang = Literal["en", "es"]
 LANGS: tuple[Lang, ...] = ("en", "es")
 
-LISTED = (
-    (re.compile(r'(?<=" )and (\d+) more$'), "more"),
-    (re.compile(r'\(row (\d+)\)(?=")'), "row"),
-    (re.compile(r'(?<=")trial (\d+), '), "trial"),
-)
-"""What a list of examples holds beside names and values, and the text under `[some]` that says it."""
+COUNTS = ("n", "list")
+"""Places of `[some]` that hold counts and numbers of trials; the others hold figures."""
 
 FOLDER = Path(__file__).parent / "words"
 
@@ -56,15 +52,21 @@ class Words:
         shown = values.pop("shown", f"{n:g}")
         return self(f"{key}.{'one' if n == 1 else 'many'}", n=shown, **values)
 
-    def some(self, listed: str) -> str:
-        """A list of examples as `errors.some` wrote it, in this language.
+    def some(self, told: str) -> str:
+        """What was told in English by the texts of `[some]` (a list of examples, the figures of a rule), in this language.
 
         >>> Words("es").some('"a (row 3)" and 2 more')
         '"a (fila 3)" y 2 más'
         """
-        for pattern, key in LISTED:
-            listed = pattern.sub(self(f"some.{key}", n=r"\1"), listed)
-        return listed
+        if self.lang == "en":
+            return told
+        for key, pattern in _told_in_english():
+            told = pattern.sub(partial(self._retold, key), told)
+        return told
+
+    def _retold(self, key: str, found: re.Match[str]) -> str:
+        figures = {name: text if name in COUNTS else text.replace(".", ",") for name, text in found.groupdict().items()}
+        return self(key, **figures)
 
     def rich(self, key: str, **values: object) -> "Markup":
         """The text of a key as HTML: values escaped, **bold** and `code` marked up."""
@@ -77,6 +79,18 @@ class Words:
 
         marked = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(text)))
         return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", marked))
+
+
+@cache
+def _told_in_english() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """The English texts under `[some]` as patterns, the longest first."""
+    said = {key: text for key, text in texts("common", "en").items() if key.startswith("some.")}
+    ordered = sorted(said, key=lambda key: -len(said[key]))
+    return tuple((key, re.compile(re.sub(r"\\\{(\w+)\\\}", _place, re.escape(said[key])))) for key in ordered)
+
+
+def _place(found: re.Match[str]) -> str:
+    return f"(?P<{found[1]}>" + (r"\d+" if found[1] == "n" else r"[\d.,e+ -]+?|nan|inf") + ")"
 
 
 def _flat(table: dict[str, object], prefix: str = "") -> dict[str, str]:

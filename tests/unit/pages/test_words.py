@@ -1,5 +1,6 @@
 """Every text exists in both languages, with the same places to fill, and nothing is asked for that is not there."""
 
+import ast
 import re
 from string import Formatter
 
@@ -79,6 +80,25 @@ def test_a_list_of_examples_is_said_in_the_language_of_the_page():
     listed = some(["trial 3, xgboost: out of memory", "x (row 7)", "z"], most=2)
     assert Words("en").some(listed) == listed
     assert Words("es").some(listed) == '"ensayo 3, xgboost: out of memory", "x (fila 7)" y 1 más'
+
+
+def said_by(path):
+    """Every f-string that a module's functions return or name `why`, with 7 for its figures."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.Return, ast.Assign)) and isinstance(node.value, ast.JoinedStr):
+            yield "".join(
+                str(one.value) if isinstance(one, ast.Constant) else "train" if ast.unparse(one.value) == "side" else "7"
+                for one in node.value.values
+            )
+
+
+def test_what_a_rule_says_of_a_trial_is_said_in_spanish_too():
+    rules = FOLDER.parents[1] / "rules"
+    said = [text for name in ("curve.py", "watcher.py") for text in said_by(rules / name)]
+    assert len(said) >= 6
+    for text in said:
+        english = set(re.findall(r"[a-z]{3,}", text))
+        assert not english & set(re.findall(r"[a-z]{3,}", Words("es").some(text))), Words("es").some(text)
 
 
 def test_marked_text_is_escaped_before_it_is_marked():
