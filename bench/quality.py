@@ -38,19 +38,16 @@ def folds_of(name: str, seed: int, engine: Any) -> tuple[Any, Any]:
     """Read, check and split one table: its recipe and its folds."""
     from filon import pipeline
     from filon.events import silence
-    from filon.read import read, read_like
+    from filon.read import read
     from filon.recipe import recipe_from
     from filon.split import split
 
     file = recipe_from(recipe(name, seed), Path.cwd())
     made = file.recipe
     table = engine.read(read(made.data, file.base, silence))
-    checked = pipeline.look(file, table, engine, silence)
+    checked, test = pipeline.look(file, table, engine, silence)
     if checked.blockers:
         raise SystemExit(f"{name}: {checked.blockers[0]}")
-    test = None
-    if made.split.test_source:
-        test = read_like(checked.source.columns, made.data.model_copy(update={"source": made.split.test_source}), file.base, silence)
     most = made.check.max_categories * 10
     balance = made.search.balance
     return made, split(table, checked, made.split, made.data, balance, engine, test_source=test, max_categories=most)

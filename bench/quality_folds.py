@@ -67,7 +67,7 @@ def one(name: str, train: Path, test: Path) -> float:
     from filon.evaluate.metrics import value
     from filon.events import silence
     from filon.fit import fit
-    from filon.read import read, read_like
+    from filon.read import read
     from filon.recipe import recipe_from
     from filon.search import search
     from filon.split import split
@@ -79,8 +79,7 @@ def one(name: str, train: Path, test: Path) -> float:
     made = file.recipe
     with tempfile.TemporaryDirectory() as scratch, open_engine("embedded", scratch=Path(scratch)) as engine:
         table = engine.read(read(made.data, file.base, silence))
-        checked = pipeline.look(file, table, engine, silence)
-        given = read_like(checked.source.columns, made.data.model_copy(update={"source": str(test)}), file.base, silence)
+        checked, given = pipeline.look(file, table, engine, silence)
         folds = split(
             table,
             checked,
