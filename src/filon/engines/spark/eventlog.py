@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 KEPT = "spark-events.zstd"
 """Its name in the run's folder: the history server knows the codec by the ending."""
 
-FLUSHED_MS = 10_000
-"""How long Spark may take to write down what has happened so far."""
-
 ENABLED, FOLDER = "spark.eventLog.enabled", "spark.eventLog.dir"
 FORM = {"spark.eventLog.compress": "true", "spark.eventLog.compression.codec": "zstd", "spark.eventLog.rolling.enabled": "false"}
 NAMES = (ENABLED, FOLDER, *FORM)
@@ -50,7 +47,7 @@ def _logged_already() -> bool:
 
 
 def keep(session: Session, target: Path) -> str:
-    """Copy the log so far into the run's folder.
+    """Copy the log so far into the run's folder; an account taken before has waited for what was still to be written.
 
     Returns
     -------
@@ -67,8 +64,6 @@ def keep(session: Session, target: Path) -> str:
         ours = session.folder / "events"
         if not urlsplit(place).path.startswith(str(ours.absolute())):
             return place
-        with suppress(Exception):  # what was not written in time is missing at the end
-            scala.listenerBus().waitUntilEmpty(FLUSHED_MS)
         shutil.copyfile(next(ours.glob("[!.]*")), target / KEPT)
         return KEPT
     return ""

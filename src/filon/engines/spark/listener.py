@@ -31,6 +31,9 @@ STEP = "filon: "
 ALONE = ", in one task"
 """Its end where a whole step is one task on purpose."""
 
+HEARD_MS = 5_000
+"""How long Spark may take to note down what has happened so far."""
+
 SKEW, GC_SHARE, SPILL_BYTES = 4.0, 0.15, 1 << 28
 """What is worth a word: a slowest task of four times the median, a seventh of the time in the JVM's collector, a quarter GiB on disk."""
 
@@ -144,12 +147,12 @@ def account(session: Session, inputs: Inputs = Inputs()) -> Account:
     if session.connect:
         return Account(slots=session.parallel, stages=(), inputs=inputs)
     store = session.spark.sparkContext._jsc.sc().statusStore()
-    steps = _steps(store)
+    newest, steps = _stages(session), _steps(store)
     gateway = session.spark.sparkContext._gateway
     quantiles = gateway.new_array(gateway.jvm.double, 2)
     quantiles[0], quantiles[1] = 0.5, 1.0
     stages = []
-    for one in _stages(session):
+    for one in newest:
         if int(one.stageId()) <= session.stages_before:
             break
         facts = _stage(one, steps.get(int(one.stageId()), ""))
@@ -164,7 +167,7 @@ def account(session: Session, inputs: Inputs = Inputs()) -> Account:
 
 def last_stage(session: Session) -> int:
     """The number of the newest stage so far; -1 when there is none, or when nobody tells."""
-    if session.connect or session.ours:
+    if session.connect:
         return -1
     with suppress(Exception):  # an internal of Spark: without it the account has more stages than ours
         return max((int(one.stageId()) for one in islice(_stages(session), 1)), default=-1)
@@ -174,8 +177,11 @@ def last_stage(session: Session) -> int:
 def _stages(session: Session) -> Iterator[Any]:
     """The stages that Spark remembers, the newest first."""
     context = session.spark.sparkContext
+    scala = context._jsc.sc()
+    with suppress(Exception):  # what it has not heard of in time is missing
+        scala.listenerBus().waitUntilEmpty(HEARD_MS)
     numbers = context._gateway.new_array(context._gateway.jvm.double, 0)
-    return _each(context._jsc.sc().statusStore().stageList(None, False, False, numbers, None))
+    return _each(scala.statusStore().stageList(None, False, False, numbers, None))
 
 
 def _steps(store: Any) -> dict[int, str]:
