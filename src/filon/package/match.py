@@ -67,6 +67,8 @@ def _number(cells: pa.Array, column: Column) -> pa.Array:
         return pc.divide(cells.cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.float64()), 1e6)
     if not _is_number(cells.type) and not pa.types.is_boolean(cells.type):
         raise _wrong(cells, column, "numbers", f'for pandas: frame["{column.name}"] = pandas.to_numeric(frame["{column.name}"])')
+    if pa.types.is_float16(cells.type) or pa.types.is_decimal256(cells.type):
+        cells = cells.cast(pa.float64())  # SQL over the columns takes neither
     if column.whole and pa.types.is_floating(cells.type):
         return _whole(cells)
     return cells

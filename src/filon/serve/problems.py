@@ -27,6 +27,8 @@ STATUS: dict[str, int] = {
     "package.column-twice": 422,
     "package.column-type": 422,
     "package.column-unreadable": 422,
+    "read.derive-failed": 422,
+    "read.derive-not-whole": 422,
     "rows.column-missing": 422,
 }
 """Of codes that are not a plain 400."""

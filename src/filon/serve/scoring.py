@@ -3,7 +3,7 @@
 import datetime as dt
 import difflib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from filon.engines.base import Column
-from filon.errors import DataError, FilonError, some
+from filon.errors import FilonError, some
 from filon.package.bundle import Bundle
 from filon.package.frames import take
 from filon.package.match import typed
@@ -38,6 +38,9 @@ EXPLAINED_S = 0.25
 
 UNTIL: ContextVar[float] = ContextVar("UNTIL", default=float("inf"))
 """When nobody waits for an answer any more, by `time.monotonic`: reasons, the longest work there is, look at it now and then."""
+
+DERIVE_FAILED = frozenset({"read.derive-failed", "read.derive-not-whole"})
+"""An expression of the recipe fails on some row: a fault of that row here, where in training it is the recipe's."""
 
 WARNED_ROWS = 1000
 """Rows of a batch whose unseen categories are named; the count covers all."""
@@ -163,7 +166,7 @@ class Scorer:
             with np.errstate(over="ignore"):
                 for place, (name, read) in enumerate(self.encoder.readers):
                     matrix[:, place] = np.array([read(row[name]) for row in rows], np.float64)
-        except (KeyError, TypeError, UnusualError, DataError):
+        except (KeyError, TypeError, UnusualError, FilonError):
             return None
         matrix[np.isinf(matrix)] = np.nan
         return matrix
@@ -208,13 +211,24 @@ class Scorer:
 
     def _table(self, table: pa.Table) -> tuple[np.ndarray, dict[int, RefusedError], dict[int, tuple[str, ...]], int]:
         table, refusals = self._csv_numbers(table)
-        try:
-            batch = typed(take(table), self.inputs)
-            matrix = self.bundle.matrix(batch)
-        except FilonError as exc:
-            raise problems.of(exc) from exc
+        matrix = np.concatenate(list(self._matrices(table, 0, refusals)))
         unseen, count = self._unseen_in(table, matrix, refusals)
         return matrix, refusals, unseen, count
+
+    def _matrices(self, table: pa.Table, first: int, refusals: dict[int, RefusedError]) -> Iterator[np.ndarray]:
+        """Encoded rows. Where an expression of the recipe fails on some row, the halves are tried, down to that row."""
+        try:
+            yield self.bundle.matrix(typed(take(table), self.inputs))
+        except FilonError as exc:
+            if exc.code not in DERIVE_FAILED:
+                raise problems.of(exc) from exc
+            if len(table) > 1:
+                half = len(table) // 2
+                yield from self._matrices(table.slice(0, half), first, refusals)
+                yield from self._matrices(table.slice(half), first + half, refusals)
+                return
+            refusals.setdefault(first, problems.of(exc, first))
+            yield np.full((1, len(self.bundle.encoding.features)), np.nan, np.float32)
 
     def _csv_numbers(self, table: pa.Table) -> tuple[pa.Table, dict[int, RefusedError]]:
         """Number columns that a CSV gave as texts, because one of their cells is none, or a row is ragged; and the rows refused for it."""

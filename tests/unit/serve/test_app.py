@@ -215,6 +215,39 @@ def test_a_name_that_utf8_cannot_write_is_answered_and_counted(make: Make) -> No
     assert b'filon_requests_total{route="invocations",status="422"} 2' in ask(app, "GET", "/metrics").body
 
 
+@pytest.mark.parametrize("form", ["json", "csv", "arrow"])
+def test_a_row_on_which_the_recipes_expression_fails_is_refused_beside_good_ones(make: Make, form: str) -> None:
+    app = make(derived=True)
+    names = [column.name for column in app.models.champion.bundle.inputs]
+    table = pa.table({**rows(9).to_pydict(), "month": ["Jan", "moon", "Jun", "Dec", "Jan", None, "Jan", "Jan", "13"]}).select(names)
+    body, kind = {
+        "json": (dumps(table.to_pylist()), "application/json"),
+        "csv": (csv(table), "text/csv"),
+        "arrow": (stream(table), ARROW),
+    }[form]
+    heard = ask(app, "POST", "/invocations", body, content_type=kind)
+    assert (heard.status, heard.json["refused"]) == (200, 2)
+    refused = {number: row["error"] for number, row in enumerate(heard.json["predictions"]) if "error" in row}
+    assert {number: (error["code"], error["row"]) for number, error in refused.items()} == {
+        1: ("read.derive-failed", 1),
+        8: ("read.derive-failed", 8),
+    }
+    good = table.take([0, 2, 3, 4, 5, 6, 7])
+    found = [row for row in heard.json["predictions"] if "error" not in row]
+    assert np.abs(probabilities({"predictions": found}) - expected(app.models.champion.bundle, good)).max() <= 1e-6
+    alone = ask(app, "POST", "/invocations", dumps({**GOOD, "month": "moon"}))
+    assert (alone.status, alone.error["code"]) == (422, "read.derive-failed")
+
+
+@pytest.mark.parametrize("kind", [pa.float16(), pa.decimal256(70, 2)])
+def test_numbers_of_a_type_that_sql_does_not_know_are_numbers(make: Make, kind: pa.DataType) -> None:
+    app = make(derived=True)
+    table = rows(5).select([column.name for column in app.models.champion.bundle.inputs])
+    place = table.schema.names.index("Temperature (°C)")
+    heat = pa.array([20, None, 1, -3, 40], pa.int32()).cast(kind)
+    assert ask(app, "POST", "/invocations", stream(table.set_column(place, "Temperature (°C)", heat)), content_type=ARROW).status == 200
+
+
 def test_an_unseen_category_is_scored_as_missing_and_named(make: Make) -> None:
     app = make()
     unseen = ask(app, "POST", "/invocations", dumps({**GOOD, "job": "astronaut"})).json
