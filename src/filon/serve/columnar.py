@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filon.engines.base import Column
+from filon.serve.parquet_pages import unpacked
 from filon.serve.problems import RefusedError, refused, too_large, too_many
 from filon.serve.settings import Limits
 
@@ -40,8 +41,9 @@ def parquet(body: bytes, columns: Sequence[Column], limits: Limits) -> pa.Table:
     facts, most = file.metadata, WRITTEN_OUT * limits.body_bytes
     if facts.num_rows > limits.rows:
         raise too_many(facts.num_rows, limits)
-    chunks = [facts.row_group(number).column(place) for number in range(facts.num_row_groups) for place in range(facts.num_columns)]
-    if sum(chunk.total_uncompressed_size for chunk in chunks) > limits.body_bytes or 8 * sum(chunk.num_values for chunk in chunks) > most:
+    sizes = unpacked(body, facts)
+    cells = sum(facts.row_group(group).column(place).num_values for group, place in sizes)
+    if sum(sizes.values()) > limits.body_bytes or 8 * cells > most:
         raise too_large(limits)
     nested = [field.name for field in file.schema_arrow if pa.types.is_nested(field.type)]
     for column in columns:
@@ -50,7 +52,7 @@ def parquet(body: bytes, columns: Sequence[Column], limits: Limits) -> pa.Table:
     flat = [name for name in file.schema_arrow.names if name not in nested]
     size, batches = 0, []
     # a cell is no longer than its whole column, however the column is coded: so many rows fit for certain
-    widest = max((chunk.total_uncompressed_size for chunk in chunks if chunk.physical_type in TEXTS), default=1)
+    widest = max((size for (_, place), size in sizes.items() if facts.schema.column(place).physical_type in TEXTS), default=1)
     for batch in file.iter_batches(max(1, min(BATCH, most // max(widest, 1))), columns=flat, use_threads=False):
         size += _size(batch)
         if size > most:
@@ -70,10 +72,10 @@ def arrow(body: bytes, limits: Limits) -> pa.Table:
     RefusedError : `serve.too-many-rows`, `serve.body-too-large`, `package.column-type`
     """
     buffer = pa.py_buffer(body)
-    unpacked = 0
+    total = 0
     for message in pa.ipc.MessageReader.open_stream(pa.BufferReader(buffer)):
-        unpacked += declared(message)
-        if unpacked > limits.body_bytes:
+        total += declared(message)
+        if total > limits.body_bytes:
             raise too_large(limits)
     batches, rows, size = [], 0, 0
     with pa.ipc.open_stream(pa.BufferReader(buffer)) as stream:

@@ -3,7 +3,9 @@
 import gzip
 import io
 import time
+from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -11,6 +13,7 @@ from tests.unit.package.conftest import COLUMNS
 
 from filon.serve import bodies
 from filon.serve.bodies import ARROW, PARQUET
+from filon.serve.parquet_pages import unpacked
 from filon.serve.problems import RefusedError
 from filon.serve.settings import Limits
 
@@ -68,6 +71,54 @@ LONG = pa.table({"job": ["x" * 50_000] * 2_000})
 def test_rows_that_would_fill_the_memory_are_refused_first(body: bytes, kind: str) -> None:
     assert len(body) < 600_000
     assert code_of(body, kind) == "serve.body-too-large"
+
+
+def varint(value: int, length: int = 0) -> bytes:
+    """A number as a Parquet footer has it, over so many bytes."""
+    value *= 2
+    parts = []
+    while value or len(parts) < max(length, 1):
+        parts.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*parts[:-1], parts[-1] & 127])
+
+
+def test_a_footer_that_lies_about_the_pages_is_not_believed() -> None:
+    body = parquet(LONG, use_dictionary=False, compression="zstd")
+    size = pq.ParquetFile(io.BytesIO(body)).metadata.row_group(0).column(0).total_uncompressed_size
+    honest = varint(size)
+    lie = body.replace(honest, varint(1_000, len(honest)))
+    facts = pq.ParquetFile(io.BytesIO(lie)).metadata.row_group(0)
+    assert facts.total_byte_size == facts.column(0).total_uncompressed_size == 1_000
+    assert code_of(lie, PARQUET) == "serve.body-too-large"
+
+
+WAYS = [
+    {},
+    {"compression": "gzip", "row_group_size": 300},
+    {"data_page_version": "2.0", "use_dictionary": False},
+    {"data_page_size": 200, "write_page_index": True, "write_page_checksum": True},
+    {"column_encoding": {"job": "DELTA_BYTE_ARRAY"}, "use_dictionary": False},
+]
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_a_parquet_body_is_read_however_it_was_written(how: dict) -> None:
+    table = pa.table({"age": [1, None] * 500, "job": ["clerk", "miner"] * 500, "member": [True] * 1_000, "empty": pa.nulls(1_000)})
+    assert bodies.read(parquet(table, **how), PARQUET, COLUMNS, LIMITS).equals(table)
+
+
+def test_pages_add_up_to_what_an_honest_footer_says(tmp_path: Path) -> None:
+    draw = np.random.default_rng(1)
+    table = pa.table({"heat": draw.normal(size=50_000), "job": [f"job {number}" for number in range(50_000)], "lists": [[1, 2]] * 50_000})
+    duckdb = pytest.importorskip("duckdb")
+    with duckdb.connect() as line:
+        line.register("given", table)
+        line.sql("FROM given").write_parquet(str(tmp_path / "duck.parquet"), compression="zstd")
+    for body in (parquet(table, row_group_size=9_000), parquet(table, data_page_size=9_000), (tmp_path / "duck.parquet").read_bytes()):
+        facts = pq.ParquetFile(io.BytesIO(body)).metadata
+        told = sum(facts.row_group(number).total_byte_size for number in range(facts.num_row_groups))
+        assert 0.95 * told < sum(unpacked(body, facts).values()) <= told  # which counts the heads of the pages too
 
 
 def test_columns_of_lists_are_left_unread_where_no_model_asks_for_them() -> None:
