@@ -67,7 +67,7 @@ def test_the_command_line_imports_nothing_heavy() -> None:
 
 
 def test_help_is_quick() -> None:
-    """The bench measures the 0.3 s of the promise on a quiet machine; here the best of three may take twice that beside other tests."""
+    """`bench/start.py` measures the 0.3 s of the promise; here the best of three may take twice that beside other tests."""
     command = [sys.executable, "-c", "import sys; from filon.cli import main; main(sys.argv[1:])", "--help"]
     best = 9.0
     for _ in range(3):
