@@ -208,3 +208,14 @@ def test_a_rule_that_stops_the_run_ends_it_and_leaves_the_curve_on_record(filon,
     assert (broken["rule"], broken["why"]) == ("overfitting", error["why"])
     assert 10 < len(last["curve"]) < 60
     assert not (run / "bundle").exists()
+
+
+@pytest.mark.slow
+def test_the_demo_trains_on_the_flights_and_ends_with_its_report_and_three_lines(filon, tmp_path):
+    said = filon("demo", "--json", timeout=400)
+    assert said.code == 0, said.out[-2000:] + said.err
+    result = said.result["result"]
+    assert (result["state"], len(result["headlines"])) == ("done", 3)
+    assert (tmp_path / result["places"]["report"]).exists()
+    assert result["metrics"]["winner"]["test_metrics_retrained"]["areaUnderROC"] > 0.8, "schedule and weather tell of delays"
+    assert set(result["metrics"]["models"]) == {"XGBoost", "LogisticRegression"}
