@@ -11,6 +11,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 HEADERS_S = 60.0
 """From the connection, or from a request's first byte, to the end of its head; checked as often, so that it may take twice as long."""
 
+HEAD_BYTES = 1 << 16
+"""Of a request's head; uvicorn has such a limit in its other parser only."""
+
 HEAD, GO_ON = b"HTTP/1.1 ", b"HTTP/1.1 100"
 
 
@@ -49,6 +52,8 @@ class Protocol(HttpToolsProtocol):
     head_began = 0.0
     """When the head that is being read began, by the loop's clock; 0 when none is."""
 
+    head_bytes = 0
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there."""
         super().connection_made(Joined(transport))  # type: ignore[arg-type]
@@ -60,6 +65,14 @@ class Protocol(HttpToolsProtocol):
         self._timer.cancel()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        """Some bytes; a head that goes on and on is refused."""
+        super().data_received(data)
+        if self.head_began:
+            self.head_bytes += len(data)
+            if self.head_bytes > HEAD_BYTES and not self.transport.is_closing():
+                self.send_400_response("The head of the request is too large.")
+
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         super().on_message_begin()
@@ -67,7 +80,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
-        self.head_began = 0.0
+        self.head_began, self.head_bytes = 0.0, 0
         super().on_headers_complete()
 
     def _look(self) -> None:

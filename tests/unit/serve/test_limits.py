@@ -91,6 +91,16 @@ def test_a_head_that_never_ends_is_not_waited_for(make: Make, monkeypatch: pytes
             assert line.recv(1 << 16).startswith(b"HTTP/1.1 200")
 
 
+def test_a_head_without_end_is_refused(make: Make) -> None:
+    with running(make()) as port, socket.create_connection(("127.0.0.1", port), timeout=20) as line:
+        line.sendall(b"GET /ping HTTP/1.1\r\nx: " + b"x" * 60_000)
+        time.sleep(0.1)
+        line.sendall(b"x" * 6_000)
+        assert line.recv(1 << 16).startswith(b"HTTP/1.1 400")
+        assert line.recv(1) == b""
+        assert call(port, dumps(GOOD))[0] == 200
+
+
 def test_work_that_nobody_waits_for_never_begins(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     app = make(limits=Limits(seconds=0.4, pending=4))
     began: list[float] = []
