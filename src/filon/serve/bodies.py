@@ -49,6 +49,9 @@ PIECE = 1 << 16
 MEMBERS = 10_000
 """Members of a gzip body: `bgzip` makes one of 64 kB, a client that joins files one a file; an empty one is 20 bytes of work for us."""
 
+BRACKETS = 1_000_000
+"""Opening brackets of a JSON body that are always read; beyond, it may have four a row (texts may hold some)."""
+
 TEXTS, RAGGED = b"filon:texts", b"filon:ragged"
 """What a table read from an odd CSV says of itself, in its metadata."""
 
@@ -118,8 +121,8 @@ def read(
     RefusedError : `serve.body-unreadable`, `serve.too-many-rows`, `serve.body-too-large`, `package.column-twice`
     """
     readers: dict[str, Callable[[], Rows]] = {
-        JSON: lambda: _json(body, columns),
-        LINES: lambda: [_line(line) for line in body.splitlines() if line.strip()],
+        JSON: lambda: _json(body, columns, limits),
+        LINES: lambda: _lines(body, limits),
         CSV: lambda: _csv(body, columns, limits, list(missing), header=header),
         PARQUET: lambda: columnar.parquet(body, columns, limits),
         ARROW: lambda: columnar.arrow(body, limits),
@@ -140,6 +143,16 @@ def _loads(text: bytes) -> Any:
     return json.loads(text)
 
 
+def _lines(body: bytes, limits: Limits) -> list[Any]:
+    rows: list[Any] = []
+    for line in io.BytesIO(body):
+        if line.strip():
+            if len(rows) == limits.rows:
+                raise too_many(limits.rows + 1, limits)
+            rows.append(_line(line))
+    return rows
+
+
 def _line(text: bytes) -> Any:
     try:
         return _loads(text)
@@ -147,8 +160,10 @@ def _line(text: bytes) -> Any:
         return Unread(why=f"its line is not JSON: {str(exc)[:100]}")
 
 
-def _json(body: bytes, columns: Sequence[Column]) -> list[Any]:
+def _json(body: bytes, columns: Sequence[Column], limits: Limits) -> list[Any]:
     """One record, a list of records, {"instances": [...]}, {"columns": [...], "data": [...]}, and the two forms of MLflow."""
+    if len(body) > BRACKETS and body.count(b"{") + body.count(b"[") > BRACKETS + 4 * limits.rows:
+        raise too_many(limits.rows + 1, limits)  # an empty record is two bytes of a body and a hundred of memory
     given = _loads(body)
     names = [column.name for column in columns]
     if isinstance(given, dict):

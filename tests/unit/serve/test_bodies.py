@@ -3,6 +3,7 @@
 import gzip
 import io
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from tests.unit.package.conftest import COLUMNS
 
 from filon.serve import bodies
-from filon.serve.bodies import ARROW, PARQUET
+from filon.serve.bodies import ARROW, JSON, LINES, PARQUET
 from filon.serve.parquet_pages import unpacked
 from filon.serve.problems import RefusedError
 from filon.serve.settings import Limits
@@ -146,6 +147,20 @@ def test_a_stream_that_lies_about_its_buffers_is_refused() -> None:
             codes.add(exc.error.code)
     assert codes <= {"serve.body-unreadable", "serve.body-too-large", "serve.too-many-rows"}
     assert "serve.body-unreadable" in codes
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"), [(b"[" + b"{}," * 2_000_000 + b"{}]", JSON), (b"{}\n" * 2_000_000, LINES), (b"[]\n\n" * 2_000_000, LINES)]
+)
+def test_millions_of_empty_rows_are_not_made_to_be_counted(body: bytes, kind: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(RefusedError) as caught:
+            bodies.read(body, kind, COLUMNS, Limits(rows=1_000))
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(body)
+    finally:
+        tracemalloc.stop()
+    assert caught.value.error.code == "serve.too-many-rows"
 
 
 def test_members_of_a_gzip_body_cost_no_more_than_its_length() -> None:
