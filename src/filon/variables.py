@@ -40,10 +40,10 @@ def covered(text: str) -> str:
     --------
     >>> import os
     >>> os.environ["FILON_EXAMPLE"] = "hunter2-and-more"
-    >>> expanded("http://me:${FILON_EXAMPLE}@host")
-    'http://me:hunter2-and-more@host'
-    >>> covered("no answer from http://me:hunter2-and-more@host")
-    'no answer from http://me:${FILON_EXAMPLE}@host'
+    >>> expanded("the token is ${FILON_EXAMPLE}")
+    'the token is hunter2-and-more'
+    >>> covered("hunter2-and-more was refused")
+    '${FILON_EXAMPLE} was refused'
     """
     for value in sorted(_read, key=len, reverse=True):
         text = text.replace(value, _read[value])

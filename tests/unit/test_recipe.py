@@ -127,7 +127,7 @@ def test_what_is_shown_names_variables_as_they_were_written(tmp_path):
 @pytest.mark.parametrize(
     ("text", "value", "why"),
     [
-        ('[track]\nuri = "${FILON_TEST_BAD}"\n', "ftp://me:pw@host", "'${FILON_TEST_BAD}'"),
+        ('[track]\nuri = "${FILON_TEST_BAD}"\n', "ftp://me:pw@host", "'${FILON_TEST_BAD}'"),  # pragma: allowlist secret
         ('[split]\nseed = "${FILON_TEST_BAD}"\n', "s3cr", "'${FILON_TEST_BAD}'"),
         ('[search]\nmetric = "${FILON_TEST_BAD}"\n', "a-secret-word", "'${FILON_TEST_BAD}'"),
         ('[search.random_forest]\nnumTrees = [100, "${FILON_TEST_BAD}"]\n', "s3cr", "valid integer"),

@@ -105,7 +105,7 @@ class Page(http.server.BaseHTTPRequestHandler):
 heard = {{"words": sys.argv[1:], "uri": os.environ.get("MLFLOW_BACKEND_STORE_URI")}}
 pathlib.Path("{seen}").write_text(json.dumps(heard))
 if "{fails}":
-    sys.exit("the database sqlite:///x.db is of another MLflow, http://me:hunter2@host")
+    sys.exit("the database sqlite:///x.db is of another MLflow, http://me:hunter2@host")  # pragma: allowlist secret
 server = http.server.HTTPServer(("127.0.0.1", int(sys.argv[sys.argv.index("--port") + 1])), Page)
 server.handle_request()  # is it ready?
 server.handle_request()  # the page itself
