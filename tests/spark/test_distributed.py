@@ -4,20 +4,26 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from tests.servers.spark_cluster import Cluster, cluster, standalone
 from tests.spark.twins import LOCAL, Twins, table, twins
+from tests.story.conftest import RECIPE, bank_like
 
+import filon
 from filon.engines.base import FitPlan, Fitted, Trial
+from filon.engines.spark import distributed
 from filon.engines.spark.capacity import refuse_dynamic, wait_for_slots
 from filon.engines.spark.fitting import fit
 from filon.engines.spark.session import Session
 from filon.errors import EngineError
 from filon.evaluate.metrics import value
-from filon.events import Event
+from filon.events import Event, silence
+from filon.rules import RulesSettings
 
 __all__ = ["cluster", "standalone"]
 pytestmark = [pytest.mark.spark]
@@ -112,6 +118,53 @@ def test_few_rows_have_few_peers(session: Session, tmp_path_factory: pytest.Temp
     assert there[3].ensemble.trees == 300
 
 
+def test_no_peer_is_without_rows_whatever_the_hashes_are(session: Session, pair: Twins) -> None:
+    from pyspark.sql import functions as F  # noqa: N812
+
+    alike = pair.there._kept.withColumn("hash", F.col("hash").bitwiseAND(F.lit(127)))  # what is cut by is the bits above
+    folds = replace(pair.there, _kept=alike)
+    spread = distributed._spread(session, folds, FitPlan(), 2, silence, "search")
+    assert spread.peers == 1, "of two peers one would have no rows, and the other would wait for it"
+    assert spread.frame.count() == pair.there.fold("train").rows + pair.there.fold("valid").rows
+    spread.free()
+    heard: list[Event] = []
+    found = fitted(session, replace(pair, there=folds), [TRIALS[3]], FitPlan(rows=5000), heard)
+    assert [event.fields["peers"] for event in heard if "peers" in event.fields] == [2], "as many as there are slots are tried first"
+    assert auc(found[4]) > 0.75
+
+
+WHOLE = """
+[split]
+seed = 3
+[search.xgboost]
+max_depth = [3, 4]
+eta = 0.3
+num_round = 15
+[evaluate]
+resamples = 50
+shap_rows = 50
+[track]
+enabled = false
+[places.spark]
+strategy = "cluster"
+"""
+
+
+def test_a_whole_run_over_the_cluster_is_as_good_as_one_on_this_machine(spark_session: Any, tmp_path: Path) -> None:
+    pq.write_table(bank_like(24_000), tmp_path / "bank.parquet")
+    (tmp_path / "filon.toml").write_text(RECIPE.replace("bank.csv", "bank.parquet") + WHOLE, encoding="utf-8")
+    heard: list[Event] = []
+    there = filon.train(tmp_path / "filon.toml", engine="spark", runs=tmp_path / "there", listen=heard.append)
+    here = filon.train(tmp_path / "filon.toml", runs=tmp_path / "here")
+    assert {event.fields["strategy"] for event in heard if "strategy" in event.fields} == {"cluster"}
+    assert {event.fields["peers"] for event in heard if "peers" in event.fields} == {2}
+    assert there.manifest["folds"] == here.manifest["folds"]
+    found = [run.metrics["winner"]["test_metrics_retrained"]["areaUnderROC"] for run in (there, here)]
+    assert found[0] == pytest.approx(found[1], abs=CLOSE)
+    assert found[0] > 0.8, found
+    assert there.bundle.version != here.bundle.version, "other models, as good"
+
+
 def test_too_few_slots_are_an_error_and_not_a_wait(session: Session) -> None:
     said: list[str] = []
     with pytest.raises(EngineError) as caught:
@@ -143,6 +196,16 @@ def test_dynamic_allocation_is_refused_before_a_barrier_stage() -> None:
     assert caught.value.code == "engines.spark-dynamic-allocation"
     assert "spark.executor.instances" in caught.value.fix
     refuse_dynamic(_Remote(spark_dynamicAllocation_enabled="false"))  # type: ignore[arg-type]
+
+
+def test_peers_break_a_rule_alike_and_end_together(session: Session, pair: Twins) -> None:
+    still = Trial(number=1, family="xgboost", settings={"gamma": 1e9, "num_round": 30, "early_stopping_rounds": 0}, seed=5)
+    plan = FitPlan(rules=RulesSettings(vanishing_gain="stop-trial", flat=3))
+    (here,) = pair.engine.fit(pair.here, [still], plan)
+    there = fitted(session, pair, [still], plan)[1]
+    assert [(one.rule, one.round) for one in there.broken] == [(one.rule, one.round) for one in here.broken]
+    assert "vanishing-gain" in {one.rule for one in there.broken}
+    assert there.rounds == here.rounds < 30
 
 
 @pytest.mark.slow

@@ -131,14 +131,15 @@ def test_weights_count_as_repeated_rows(session: Session, tmp_path: Path) -> Non
     with twins(session, tmp_path, table(1500, weights=True), 'weight = "w"') as pair:
         kept = pair.there._kept
         often = kept.withColumn("_copy", F.explode(F.sequence(F.lit(1), (2 * F.col("weight")).cast("int")))).drop("_copy")
-        frames = {"weighted": kept, "repeated": often.withColumn("weight", F.lit(1.0)), "plain": kept.withColumn("weight", F.lit(1.0))}
+        assert often.count() > 1.5 * kept.count()
+        frames = {"weighted": kept, "repeated": often.withColumn("weight", F.lit(1.0))}
         shares = {}
         x = np.random.default_rng(4).normal(size=(2000, len(pair.there.encoding.features))).astype(np.float32)
         for name, frame in frames.items():
             (one,) = fit(session, replace(pair.there, _kept=frame), asked, plan, "auto")
             shares[name] = predict(ensemble(one), x)[:, 1]
     np.testing.assert_allclose(shares["weighted"], shares["repeated"], atol=NEAR)
-    assert np.abs(shares["weighted"] - shares["plain"]).max() > 0.01
+    assert len(np.unique(shares["weighted"])) > 3
 
 
 TAKEN = ("features", "Prediction", "_label", "probability", "rawPrediction")
