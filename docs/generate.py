@@ -7,7 +7,7 @@ python docs/generate.py --check    says which are out of date, and exits 1
 import json
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -84,24 +84,30 @@ def first_paragraph(model: type[BaseModel]) -> str:
 
 def row(name: str, field: FieldInfo) -> str:
     """One key as a line of a Markdown table."""
-    bounds = [f"{sign} {value:g}" for item in field.metadata for key, sign in BOUNDS if (value := getattr(item, key, None)) is not None]
-    takes = ", ".join([kind(field.annotation), *bounds])
+    takes = ", ".join([kind(field.annotation), *bounds(field.metadata)])
     default = "**needed**" if field.is_required() else f"`{toml(field.get_default(call_default_factory=True))}`"
     cells = (f"`{name}`", takes, "" if default == "``" else default, field.description or "")
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |\n"
+
+
+def bounds(metadata: Iterable[Any]) -> list[str]:
+    """What a number may be, sign by sign."""
+    every = [part for item in metadata for part in (item.metadata if isinstance(item, FieldInfo) else [item])]
+    return [f"{sign} {value:g}" for item in every for key, sign in BOUNDS if (value := getattr(item, key, None)) is not None]
 
 
 def kind(annotation: Any) -> str:
     """A type in the words of a recipe's writer."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return kind(arguments[0])
+        return f"{kind(arguments[0])} {', '.join(bounds(arguments[1:]))}".strip()
     if origin is Literal:
         return ", ".join(f"`{toml(value)}`" for value in arguments)
     if origin in (Union, types.UnionType):
         return " or ".join(dict.fromkeys(kind(one) for one in arguments if one is not type(None)))
     if origin is tuple:
-        return "a list" if get_origin(arguments[0]) in (Literal, Union, types.UnionType) else f"a list of {plural(kind(arguments[0]))}"
+        one = get_args(arguments[0])[0] if get_origin(arguments[0]) is Annotated else arguments[0]
+        return "a list" if get_origin(one) in (Literal, Union, types.UnionType) else f"a list of {plural(kind(one))}"
     if origin is dict:
         return "a table of names"
     return PLAIN.get(annotation, str(annotation))

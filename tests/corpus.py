@@ -350,6 +350,21 @@ def recipe_with_a_wrong_type(folder: Path) -> None:
     csv(folder, columns(), more='[check]\nmin_rows = "many"')
 
 
+@error("recipe.bad-value", "recipe")
+def recipe_with_an_empty_axis(folder: Path) -> None:
+    csv(folder, columns(), more="[search.gbt]\nmaxDepth = []")
+
+
+@error("recipe.bad-value", "recipe")
+def recipe_with_a_setting_out_of_reach(folder: Path) -> None:
+    csv(folder, columns(), more="[search.random_forest]\nnumTrees = [100, 0]")
+
+
+@error("recipe.bad-value", "recipe")
+def recipe_with_a_threshold_that_is_no_probability(folder: Path) -> None:
+    csv(folder, columns(), more="[evaluate]\nthreshold = 5")
+
+
 @error("recipe.not-toml", "recipe")
 def recipe_that_is_not_toml(folder: Path) -> None:
     csv(folder, columns(), data="weight = w")

@@ -165,8 +165,8 @@ def _override(written: dict[str, Any], one: str) -> None:
 
 
 def _translate(exc: ValidationError, path: str, text: str, written: Mapping[str, Any]) -> RecipeError:
-    # a misspelt key is also a missing one: the slip is what the user wants to hear of
-    first = min(exc.errors(), key=lambda error: error["type"] != "extra_forbidden")
+    # a misspelt key is also a missing one, a number out of bounds also no word of another branch: the slip is what the user wants to hear
+    first = min(exc.errors(), key=lambda error: (error["type"] != "extra_forbidden", not error["type"].startswith(("greater", "less"))))
     loc = tuple(str(part) for part in first["loc"])
     more = f" ({len(exc.errors()) - 1} more)" if len(exc.errors()) > 1 else ""
     if first["type"] == "extra_forbidden":

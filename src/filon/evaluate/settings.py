@@ -1,6 +1,6 @@
 """`[evaluate]`: what the report says."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -11,7 +11,7 @@ class EvaluateSettings(Settings):
     """Intervals, threshold, slices and language of the report."""
 
     lang: Literal["en", "es"] = "en"
-    threshold: Literal["f1", "accuracy", "balanced", "half"] | float = Field(
+    threshold: Literal["f1", "accuracy", "balanced", "half"] | Annotated[float, Field(ge=0, le=1)] = Field(
         "f1", description="what the decision threshold of two classes is chosen for, on the validation fold; or the threshold itself"
     )
     confidence: float = Field(0.95, gt=0.5, lt=1)

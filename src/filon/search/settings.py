@@ -1,14 +1,30 @@
 """`[search]`: families, their grids, and the budget. A list is an axis of the grid."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from filon.settings import Settings
 
-Ints = int | tuple[int, ...]
-Floats = float | tuple[float, ...]
-Subset = Literal["auto", "all", "sqrt", "log2", "onethird"] | Annotated[float, Field(gt=0, le=1)]
+T = TypeVar("T")
+
+
+def _some(value: Any) -> Any:
+    if isinstance(value, (list, tuple)) and not value:
+        raise ValueError("an empty list leaves nothing to try")
+    return value
+
+
+Axis = Annotated[T | Annotated[tuple[T, ...], Field(min_length=1)], BeforeValidator(_some)]
+"""One value, or a list of some: an axis of the grid."""
+
+Count = Annotated[int, Field(ge=1)]
+Depth = Annotated[int, Field(ge=0)]
+Bins = Annotated[int, Field(ge=2)]
+Rate = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
+Subset = Literal["auto", "all", "sqrt", "log2", "onethird"] | Share
 
 METRICS = ("areaUnderROC", "areaUnderPR", "average_precision", "accuracy", "f1", "weightedPrecision", "weightedRecall", "logLoss", "brier")
 MetricName = Literal[
@@ -21,22 +37,22 @@ FAMILIES: tuple[FamilyName, ...] = ("xgboost", "random_forest", "gbt", "logistic
 class XGBoostGrid(Settings):
     """Boosted trees under XGBoost's own names; num_round stops early on the validation fold."""
 
-    max_depth: Ints = 6
-    eta: Floats = 0.1
-    num_round: Ints = 400
-    min_child_weight: Floats = 1.0
-    subsample: Floats = 1.0
-    colsample_bytree: Floats = 1.0
-    colsample_bynode: Floats = 1.0
-    reg_lambda: Floats = 1.0
-    reg_alpha: Floats = 0.0
-    gamma: Floats = 0.0
-    max_bin: Ints = 256
-    max_leaves: Ints = 0
-    categories: Literal["native", "ordinal"] | tuple[Literal["native", "ordinal"], ...] = Field(
+    max_depth: Axis[Depth] = 6
+    eta: Axis[Rate] = 0.1
+    num_round: Axis[Count] = 400
+    min_child_weight: Axis[Weight] = 1.0
+    subsample: Axis[Share] = 1.0
+    colsample_bytree: Axis[Share] = 1.0
+    colsample_bynode: Axis[Share] = 1.0
+    reg_lambda: Axis[float] = 1.0
+    reg_alpha: Axis[Weight] = 0.0
+    gamma: Axis[Weight] = 0.0
+    max_bin: Axis[Bins] = 256
+    max_leaves: Axis[Depth] = 0
+    categories: Axis[Literal["native", "ordinal"]] = Field(
         default="native", description="native: splits by sets of categories (features of up to 200); ordinal: by frequency rank"
     )
-    balance: Floats = Field(
+    balance: Axis[Weight] = Field(
         default=1.0, description="how much of search.balance counts: class weights to this power; 1: as they are, 0: not at all"
     )
     early_stopping_rounds: int = Field(default=50, ge=0, description="0 turns early stopping off")
@@ -46,33 +62,33 @@ class XGBoostGrid(Settings):
 class RandomForestGrid(Settings):
     """Random forests under Spark MLlib's names."""
 
-    numTrees: Ints = 400
-    maxDepth: Ints = 14
-    maxBins: Ints = 128
-    featureSubsetStrategy: Subset | tuple[Subset, ...] = "sqrt"
-    minInstancesPerNode: Ints = 1
-    subsamplingRate: Floats = 1.0
+    numTrees: Axis[Count] = 400
+    maxDepth: Axis[Count] = 14
+    maxBins: Axis[Bins] = 128
+    featureSubsetStrategy: Axis[Subset] = "sqrt"
+    minInstancesPerNode: Axis[Count] = 1
+    subsamplingRate: Axis[Share] = 1.0
     library: Literal["xgboost", "mllib"] = "xgboost"
 
 
 class GBTGrid(Settings):
     """Boosted trees under Spark MLlib's names; no early stopping: maxIter is what it says."""
 
-    maxDepth: Ints = 6
-    maxBins: Ints = 128
-    maxIter: Ints = 100
-    stepSize: Floats = 0.1
-    minInstancesPerNode: Ints = 1
-    subsamplingRate: Floats = 1.0
+    maxDepth: Axis[Count] = 6
+    maxBins: Axis[Bins] = 128
+    maxIter: Axis[Count] = 100
+    stepSize: Axis[Rate] = 0.1
+    minInstancesPerNode: Axis[Count] = 1
+    subsamplingRate: Axis[Share] = 1.0
     library: Literal["xgboost", "mllib"] = "xgboost"
 
 
 class LogisticRegressionGrid(Settings):
     """A linear model under Spark MLlib's names; missing numbers take the mean, categories one column each."""
 
-    regParam: Floats = 0.01
-    elasticNetParam: Floats = 0.0
-    maxIter: int = 200
+    regParam: Axis[Weight] = 0.01
+    elasticNetParam: Axis[Annotated[float, Field(ge=0, le=1)]] = 0.0
+    maxIter: Count = 200
 
 
 class Budget(Settings):
