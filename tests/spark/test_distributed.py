@@ -150,6 +150,7 @@ strategy = "cluster"
 """
 
 
+@pytest.mark.slow
 def test_a_whole_run_over_the_cluster_is_as_good_as_one_on_this_machine(spark_session: Any, tmp_path: Path) -> None:
     pq.write_table(bank_like(24_000), tmp_path / "bank.parquet")
     (tmp_path / "filon.toml").write_text(RECIPE.replace("bank.csv", "bank.parquet") + WHOLE, encoding="utf-8")

@@ -161,6 +161,7 @@ enabled = false
 """
 
 
+@pytest.mark.slow
 def test_a_whole_run_seals_its_bundle_and_keeps_a_pipeline_that_works(spark_session: Any, tmp_path: Path) -> None:
     from pyspark.ml import PipelineModel
     from pyspark.ml.functions import vector_to_array
