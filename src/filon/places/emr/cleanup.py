@@ -123,7 +123,7 @@ def _by_tag(aws: Aws, job: str, others: bool) -> list[Doomed]:
         tags = _tags(aws, one["Id"])
         meant = tags.get(TAG) == job if job else others or tags.get(BY) == maker()
         if tags.get(MADE_BY["Key"]) == MADE_BY["Value"] and tags.get(TAG, "") and meant:
-            found.append(_cluster(one["Id"], None))
+            found.append(_cluster(one["Id"], None, by=tags.get(BY, "")))
     return found
 
 
@@ -161,10 +161,10 @@ def _grouped(bucket: Bucket, place: Any, *, deep: bool) -> list[tuple[str, list[
     return list(found.items())
 
 
-def _cluster(resource: str, entry: Entry | None) -> Doomed:
-    return Doomed(
-        kind="cluster", resource=resource, within="", text=f"cluster {resource}, which was made for a job: terminated", entry=entry
-    )
+def _cluster(resource: str, entry: Entry | None, by: str = "") -> Doomed:
+    """`by` is who made it: whoever is asked must see that it was somebody else."""
+    made = f"which {by} made for a job" if by and by != maker() else "which was made for a job"
+    return Doomed(kind="cluster", resource=resource, within="", text=f"cluster {resource}, {made}: terminated", entry=entry)
 
 
 def _step(step: dict[str, Any], within: str, entry: Entry) -> Doomed:
