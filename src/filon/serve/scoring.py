@@ -37,7 +37,7 @@ EXPLAINED_S = 0.25
 """Reasons of so long at once: between two times it is looked whether anybody still waits."""
 
 UNTIL: ContextVar[float] = ContextVar("UNTIL", default=float("inf"))
-"""When nobody waits for an answer any more, by `time.monotonic`: reasons, the longest work there is, look at it now and then."""
+"""When nobody waits for an answer any more, by `time.monotonic`: reasons, and looking for bad rows, look at it now and then."""
 
 DERIVE_FAILED = frozenset({"read.derive-failed", "read.derive-not-whole"})
 """An expression of the recipe fails on some row: a fault of that row here, where in training it is the recipe's."""
@@ -143,17 +143,31 @@ class Scorer:
             return quick, {}
         matrix = np.full((len(rows), len(self.bundle.encoding.features)), np.nan, np.float32)
         refusals: dict[int, RefusedError] = {}
+        unusual = []
         for number, row in enumerate(rows):
             refusal = self.unfit(row, number)
             if refusal is not None:
                 refusals[number] = refusal
-                continue
-            try:
-                encoded = self.encoder.encode(row)
-                matrix[number] = self._through_arrow([row])[0] if encoded is None else encoded[0]
-            except FilonError as exc:
-                refusals[number] = problems.of(exc, number)
+            elif (encoded := self.encoder.encode(row)) is not None:
+                matrix[number] = encoded[0]
+            else:
+                unusual.append(number)
+        if unusual:
+            self._long_way(rows, unusual, matrix, refusals)
         return matrix, refusals
+
+    def _long_way(self, rows: list[Any], numbers: list[int], matrix: np.ndarray, refusals: dict[int, RefusedError]) -> None:
+        """Rows out of the ordinary, at once; where that fails the halves are tried, down to the row that cannot be read."""
+        _still_awaited()
+        try:
+            matrix[numbers] = self._through_arrow([rows[number] for number in numbers])
+        except FilonError as exc:
+            if len(numbers) == 1:
+                refusals[numbers[0]] = problems.of(exc, numbers[0])
+                return
+            half = len(numbers) // 2
+            self._long_way(rows, numbers[:half], matrix, refusals)
+            self._long_way(rows, numbers[half:], matrix, refusals)
 
     def _by_column(self, rows: list[Any]) -> np.ndarray | None:
         """All rows at once, when none is out of the ordinary."""
@@ -217,6 +231,7 @@ class Scorer:
 
     def _matrices(self, table: pa.Table, first: int, refusals: dict[int, RefusedError]) -> Iterator[np.ndarray]:
         """Encoded rows. Where an expression of the recipe fails on some row, the halves are tried, down to that row."""
+        _still_awaited()
         try:
             yield self.bundle.matrix(typed(take(table), self.inputs))
         except FilonError as exc:
@@ -264,9 +279,8 @@ class Scorer:
         reasons: list[list[tuple[str, float]]] = []
         at_once = 16
         while len(reasons) < len(matrix):
+            _still_awaited()
             began = time.monotonic()
-            if began > UNTIL.get():
-                raise refused("serve.took-too-long", "the answer took too long", f"{len(reasons)} rows were explained", "send fewer rows")
             some_rows = slice(len(reasons), len(reasons) + at_once)
             parts = contributions(self.bundle.ensemble, matrix[some_rows], self.threads)
             for own, best in zip(parts, chosen[some_rows].tolist(), strict=True):
@@ -276,6 +290,11 @@ class Scorer:
             if time.monotonic() - began < EXPLAINED_S:
                 at_once *= 4
         return reasons
+
+
+def _still_awaited() -> None:
+    if time.monotonic() > UNTIL.get():
+        raise refused("serve.took-too-long", "the answer took too long", "the time of a request is over", "send fewer rows at once")
 
 
 def _is_there(value: object) -> bool:

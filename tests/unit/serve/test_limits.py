@@ -17,6 +17,8 @@ from filon.package import Bundle
 from filon.serve import whole
 from filon.serve.app import App
 from filon.serve.models import Plan
+from filon.serve.problems import RefusedError
+from filon.serve.scoring import UNTIL
 from filon.serve.served import Served
 from filon.serve.settings import Limits
 
@@ -147,6 +149,28 @@ def test_reasons_stop_when_nobody_waits_for_them(make: Make, monkeypatch: pytest
     assert (heard.status, heard.error["code"]) == (503, "serve.took-too-long")
     app.close()
     assert sum(told) < 5_000
+
+
+def test_a_few_bad_rows_among_thousands_do_not_make_each_row_go_alone(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = make(derived=True)
+    good = {**GOOD, "month": "Jan"}
+    rows = [good] * 1_000
+    rows[10], rows[700] = {**good, "month": "moon"}, {**good, "age": 10**300}
+    scorer = app.models.champion.scorer
+    real, asked_for = scorer._through_arrow, []
+
+    def counting(some: list) -> object:
+        asked_for.append(len(some))
+        return real(some)
+
+    monkeypatch.setattr(scorer, "_through_arrow", counting)
+    heard = ask(app, "POST", "/invocations", dumps(rows)).json
+    assert [number for number, row in enumerate(heard["predictions"]) if "error" in row] == [10, 700]
+    assert len(asked_for) < 50
+    UNTIL.set(time.monotonic() - 1)
+    with pytest.raises(RefusedError):
+        scorer.score(rows)
+    UNTIL.set(float("inf"))
 
 
 def test_reasons_of_too_many_rows_are_refused(make: Make) -> None:
