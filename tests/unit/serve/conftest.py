@@ -73,7 +73,7 @@ async def asked(
 @contextmanager
 def running(app: App) -> Iterator[int]:
     """The application behind a real port."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, http=Protocol, lifespan="off", log_level="critical", ws="none"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, http=Protocol, timeout_keep_alive=75, lifespan="off", log_level="critical", ws="none"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

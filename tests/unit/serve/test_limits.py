@@ -73,20 +73,20 @@ def test_three_hundred_slow_bodies_keep_nobody_out_and_fill_no_more_than_their_r
 
 
 def test_a_head_that_never_ends_is_not_waited_for(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whole, "HEADERS_S", 0.4)
+    monkeypatch.setattr(whole, "HEADERS_S", 1.5)
     body = dumps(GOOD)
     with running(make()) as port, contextlib.ExitStack() as open_lines:
         lines = [open_lines.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20)) for _ in range(5)]
         mute, half, second, slow, good = lines
+        slow.sendall(HEAD.format(len(body)).encode())
         half.sendall(b"POST /invocations HTTP/1.1\r\nhost: x\r\n")
         for line in (second, good):
             line.sendall(HEAD.format(len(body)).encode() + body)
             assert line.recv(1 << 16).startswith(b"HTTP/1.1 200")
         second.sendall(b"POST /inv")
-        slow.sendall(HEAD.format(len(body)).encode())
         for line in (mute, half, second):
             assert line.recv(1) == b""
-        time.sleep(0.5)
+        time.sleep(1)
         slow.sendall(body)  # a body has the limit of time that a request has
         good.sendall(HEAD.format(len(body)).encode() + body)  # nobody minds a pause between two requests
         for line in (slow, good):
