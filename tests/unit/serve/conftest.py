@@ -70,10 +70,13 @@ async def asked(
     return Heard(start["status"], {key.decode(): value.decode() for key, value in start["headers"]}, end["body"])
 
 
+HOW: dict[str, Any] = {"timeout_keep_alive": 75, "lifespan": "off", "log_level": "critical", "ws": "none"}
+
+
 @contextmanager
 def running(app: App) -> Iterator[int]:
     """The application behind a real port."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, http=Protocol, timeout_keep_alive=75, lifespan="off", log_level="critical", ws="none"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, http=Protocol, **HOW))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
