@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
-NOISE = 0.02
-"""Test folds of 133 to 977 rows: areas of two good models differ by this much by chance."""
+PROMISED = 0.005
+"""areaUnderROC by which the default search may be behind the better stock booster: what is promised, and bench/quality.py
+measures on thirteen tables. On these splits it was ahead by 0.013, 0.006 and 0.000; equal rows give equal models."""
 
 
 def measured(root: Path, folder: Path, table: str) -> dict[str, float]:
@@ -23,9 +24,9 @@ def measured(root: Path, folder: Path, table: str) -> dict[str, float]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not DATA.exists(), reason="the public data sets are not here")
-@pytest.mark.parametrize(("table", "least"), [("titanic", 0.80), ("wine-quality-7", 0.85), ("mushroom", 1.0)])
+@pytest.mark.parametrize(("table", "least"), [("titanic", 0.84), ("wine-quality-7", 0.87), ("mushroom", 1.0)])
 def test_the_default_search_is_not_beaten_by_stock_boosters(root: Path, tmp_path: Path, table: str, least: float) -> None:
     area = measured(root, tmp_path, table)
     assert set(area) == {"filon", "xgboost", "histgb"}
     assert area["filon"] >= least - 1e-9
-    assert area["filon"] >= max(area["xgboost"], area["histgb"]) - NOISE
+    assert area["filon"] >= max(area["xgboost"], area["histgb"]) - PROMISED
