@@ -27,7 +27,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 def cannot_write(path: Path, exc: OSError) -> SetupError:
     """The coded error of a folder that cannot be written or a disk that is full; every command writes, so no option is named here."""
-    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return SetupError("run.disk-full", f"the disk is full: {path} was not written", str(exc), "free some space, then run it again")
     fix = f"change the rights of {path.parent}, or choose another place"
     return SetupError("run.not-writable", f"{path} cannot be written", str(exc), fix)

@@ -14,6 +14,10 @@ from .conftest import COMMAND, QUICK, RECIPE, bank_like, environment
 pytestmark = [pytest.mark.story, pytest.mark.slow]
 
 
+FULL = ("run.disk-full", "engines.disk-too-small", "engines.scratch-full", "read.scratch-full", "package.not-writable")
+"""What a full disk is told as, by whoever writes."""
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of its own with six mebibytes."""
@@ -39,14 +43,7 @@ def test_a_full_disk_is_named_and_the_run_resumes_once_there_is_space(filon, ban
     said = filon("train", "--runs", str(small_disk / "runs"), "--json")
     assert said.code == 4, said.out[-1500:] + said.err
     error = said.result["error"]
-    assert error["code"] in (
-        "run.disk-full",
-        "run.not-writable",
-        "engines.disk-too-small",
-        "engines.scratch-full",
-        "read.scratch-full",
-        "package.not-writable",
-    ), error
+    assert error["code"] in (*FULL, "run.not-writable"), error
     assert "Traceback" not in said.out + said.err
     ballast.unlink()
     started = list((small_disk / "runs").glob("bank/*/manifest.json"))
@@ -55,6 +52,21 @@ def test_a_full_disk_is_named_and_the_run_resumes_once_there_is_space(filon, ban
     (bundle,) = (small_disk / "runs").glob("bank/*/bundle/bundle.json")
     assert bundle.exists()
     assert [path.name for path in small_disk.rglob("*.tmp")] == []
+
+
+def test_files_that_may_not_grow_are_told_as_a_full_disk_and_the_run_resumes(filon, bank):
+    """Without the right to mount a disk: the system's limit to the size of a file (RLIMIT_FSIZE) stops writers at the same places."""
+    for most in (1 << 10, 30 << 10, 75 << 10):  # the manifest, the profile page, a trial's model
+        words = ["prlimit", f"--fsize={most}", *COMMAND, "train", "--json"]
+        done = subprocess.run(words, cwd=bank, capture_output=True, text=True, env=environment(), check=False, timeout=120)
+        assert done.returncode == 4, (most, done.stdout[-1500:] + done.stderr)
+        assert "Traceback" not in done.stdout + done.stderr
+        assert json.loads(done.stdout.splitlines()[-1])["error"]["code"] in FULL
+        assert [path.name for path in bank.rglob("*.tmp")] == []
+    assert not list(bank.glob("runs/bank/*/bundle"))
+    said = filon("train", "--resume")
+    assert said.code == 0, said.out + said.err
+    assert len(list(bank.glob("runs/bank/*/bundle/bundle.json"))) == 1
 
 
 def test_scored_rows_on_a_full_disk_leave_no_half_written_output(filon, bank, small_disk):
