@@ -295,7 +295,8 @@ def _refuse_mllib(file: RecipeFile, engine: str) -> None:
 def _cost_lines(cost: Cost) -> tuple[str, ...]:
     """What training will need, in words."""
     within = f"{_size(cost.within_mib << 20)} to stay within, {_size(cost.machine_bytes)} here" if cost.within_mib else "the engine's own"
-    verdict = "fits" if cost.fits else "does not fit: the trainer will keep its matrix on disk"
+    verdict = "fits" if cost.peak_bytes <= cost.within_mib << 20 else "the process alone needs more"
+    verdict = verdict if cost.fits else "does not fit: the trainer will keep its matrix on disk"
     memory = f"about {_size(cost.peak_bytes)} of memory ({within})" + (f": {verdict}" if cost.within_mib else "")
     return (
         f"{cost.rows:,} rows x {cost.features:,} features; a trial sees at most {cost.trial_rows:,} rows",

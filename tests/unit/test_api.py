@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -20,3 +21,11 @@ def test_functions_stay_functions_when_rooms_of_their_name_are_imported(before: 
 def test_a_name_that_is_not_there_is_refused_as_python_does() -> None:
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
         _ = filon.trian  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("memory_mib", "said"), [(1024, "1.0 GiB to stay within"), (256, "the process alone needs more"), (None, "fits")])
+def test_check_tells_the_memory_that_training_stays_within(memory_mib: int | None, said: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("x,y\n" + "".join(f"{k * 7919 % 307},{'ab'[k % 2]}\n" for k in range(300)), encoding="utf-8")
+    looked = filon.check({"name": "t", "data": {"source": str(tmp_path / "t.csv"), "label": "y"}}, memory_mib=memory_mib)
+    assert said in looked.cost_lines[1]
+    assert looked.cost.within_mib >= 256
