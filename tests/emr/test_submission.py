@@ -252,10 +252,15 @@ def test_local_data_is_refused_before_anything_is_sent(account: Account, setting
     assert account.keys("filon/jobs/") == account.keys("filon/objects/") == []
 
 
-def test_a_secret_of_this_machine_is_not_sent(account: Account, settings: EmrSettings, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "table",
+    ['[track]\nuri = "https://user:${MLFLOW_PASSWORD}@tracker"\n', '[places.emr.conf]\n"spark.x" = "${MLFLOW_PASSWORD}"\n'],
+    ids=["in an object", "in the step's arguments"],
+)
+def test_a_secret_of_this_machine_is_not_sent(account: Account, settings: EmrSettings, tmp_path: Path, table: str) -> None:
     from dataclasses import replace
 
-    recipe = RECIPE + '[track]\nuri = "https://user:${MLFLOW_PASSWORD}@tracker"\n'
+    recipe = RECIPE + table
     made = replace(job(tmp_path, recipe=recipe), variables={"MLFLOW_PASSWORD": "hush"})  # pragma: allowlist secret
     with pytest.raises(RecipeError) as refused:
         Emr(settings).submit(made, silence)

@@ -135,9 +135,10 @@ def refuse(job: Job) -> tuple[str, dict[str, str]]:
     import tomli_w
 
     named = {"bundle": job.bundle, "--data": job.data, "--out": job.out} if job.verb != "train" else {}
-    recipe = ""
+    recipe, conf = "", ""
     if job.recipe:
         written = tomllib.loads(job.recipe)
+        conf = str(written.get("places", {}).get("emr", {}).get("conf", ""))
         written["places"] = {"spark": written["places"]["spark"]} if written.get("places", {}).get("spark") else {}
         named = _sources(written, job.variables)
         if not _is_remote(str(written.get("track", {}).get("uri", "sqlite:"))):
@@ -150,13 +151,13 @@ def refuse(job: Job) -> tuple[str, dict[str, str]]:
             fix = f"aws s3 cp {path} s3://YOUR-BUCKET/data/ and name that, e.g. --set data.source=s3://YOUR-BUCKET/data/"
             raise RecipeError("places.local-path", "the cluster cannot read a path of this machine", why, fix)
     needed = {name: job.variables[name] for name in re.findall(r"\$\{(\w+)\}", recipe) if name in job.variables}
-    secret = sorted(name for name in needed if SECRET.search(name))
+    secret = sorted(name for name in {*needed, *re.findall(r"\$\{(\w+)\}", conf)} if SECRET.search(name))
     if secret:
         raise RecipeError(
             "places.variable-secret",
             f"the recipe reads a secret, {secret[0]}, from this machine's environment",
             "whoever may look at the bucket or the step would read it",
-            f'let the nodes read it themselves: [places.emr.conf] "spark.yarn.appMasterEnv.{secret[0]}", or leave it out of the recipe',
+            f"let the nodes do it by their own role (places.emr.instance_profile), or leave {secret[0]} out of the recipe",
         )
     return recipe, needed
 
