@@ -20,6 +20,7 @@ from filon.places.emr.serverless.workers import plan_workers
 from filon.places.emr.settings import EmrSettings
 from filon.places.emr.sizing import Plan, in_memory_mib, plan
 from filon.places.job_words import job_words, modules_of
+from filon.variables import NAMED, names_in
 
 SCRIPT = Path(__file__).with_name("on_cluster.py")
 OUTPUTS: Mapping[str, str] = {"train": "models/model", "evaluate": "results/eval", "predict": "predictions/pred"}
@@ -135,10 +136,10 @@ def refuse(job: Job) -> tuple[str, dict[str, str]]:
     import tomli_w
 
     named = {"bundle": job.bundle, "--data": job.data, "--out": job.out} if job.verb != "train" else {}
-    recipe, conf = "", ""
+    recipe, conf = "", {}
     if job.recipe:
         written = tomllib.loads(job.recipe)
-        conf = str(written.get("places", {}).get("emr", {}).get("conf", ""))
+        conf = written.get("places", {}).get("emr", {}).get("conf", {})
         written["places"] = {"spark": written["places"]["spark"]} if written.get("places", {}).get("spark") else {}
         named = _sources(written, job.variables)
         if not _is_remote(str(written.get("track", {}).get("uri", "sqlite:"))):
@@ -150,8 +151,8 @@ def refuse(job: Job) -> tuple[str, dict[str, str]]:
             why = f'{name} = "{path}" is a path of this machine'
             fix = f"aws s3 cp {path} s3://YOUR-BUCKET/data/ and name that, e.g. --set data.source=s3://YOUR-BUCKET/data/"
             raise RecipeError("places.local-path", "the cluster cannot read a path of this machine", why, fix)
-    needed = {name: job.variables[name] for name in re.findall(r"\$\{(\w+)\}", recipe) if name in job.variables}
-    secret = sorted(name for name in {*needed, *re.findall(r"\$\{(\w+)\}", conf)} if SECRET.search(name))
+    needed = {name: job.variables[name] for name in names_in(recipe) if name in job.variables}
+    secret = sorted(name for name in {*needed, *names_in(conf)} if SECRET.search(name))
     if secret:
         raise RecipeError(
             "places.variable-secret",
@@ -168,7 +169,7 @@ def _sources(written: Mapping[str, Any], variables: Mapping[str, str]) -> dict[s
     listed = [sources] if isinstance(sources, str) else list(sources)
     named = {f"data.source{'' if len(listed) == 1 else f'[{k}]'}": str(path) for k, path in enumerate(listed)}
     named["split.test_source"] = str(written.get("split", {}).get("test_source", ""))
-    return {key: re.sub(r"\$\{(\w+)\}", lambda found: variables.get(found.group(1), ""), path) for key, path in named.items()}
+    return {key: NAMED.sub(lambda found: variables.get(found[1], ""), path) for key, path in named.items()}
 
 
 def _is_remote(uri: str) -> bool:
