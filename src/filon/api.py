@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filon import interrupts
 from filon.bundles import load
 from filon.computing import computing
 from filon.errors import RecipeError, SetupError
@@ -310,7 +311,7 @@ def _size(count: int) -> str:
 
 
 def _told(exc: BaseException) -> dict[str, str]:
-    code = getattr(exc, "code", "run.interrupted" if isinstance(exc, KeyboardInterrupt) else "bug.unexpected")
+    code = "run.interrupted" if interrupts.caused(exc) else getattr(exc, "code", "bug.unexpected")
     return {"code": str(code), "what": covered(str(getattr(exc, "what", exc)))[:500]}
 
 

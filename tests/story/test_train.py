@@ -104,8 +104,8 @@ def test_two_runs_of_one_recipe_make_the_same_model(filon, bank):
 def test_a_run_stopped_at_any_stage_resumes_to_the_same_bundle(filon, bank, stage, how):
     assert filon("train", "--runs", "whole").code == 0
     (whole,) = (bank / "whole" / "bank").iterdir()
-    code = stop_at(bank, stage, how)
-    assert code == (-signal.SIGKILL if how == signal.SIGKILL else 130)
+    code, said = stop_at(bank, stage, how)
+    assert code == (-signal.SIGKILL if how == signal.SIGKILL else 130), said
     before = (only_run(bank) / "trials.jsonl").read_text() if (only_run(bank) / "trials.jsonl").exists() else ""
     said = filon("train", "--resume", "--json")
     assert said.code == 0, said.err + said.out[-2000:]
@@ -120,17 +120,17 @@ def test_a_run_stopped_at_any_stage_resumes_to_the_same_bundle(filon, bank, stag
     assert [path.name for path in run.rglob("*.tmp")] == []
 
 
-def stop_at(folder: Path, stage: str, how: signal.Signals) -> int:
-    """Start a training and stop it at the first sign of a stage."""
-    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    process = subprocess.Popen([*COMMAND, "train", "--json"], cwd=folder, env=environment(), **quiet)
+def stop_at(folder: Path, stage: str, how: signal.Signals) -> tuple[int, str]:
+    """Start a training and stop it at the first sign of a stage; its exit code, and the last that it said."""
+    heard = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    process = subprocess.Popen([*COMMAND, "train", "--json", "--debug"], cwd=folder, env=environment(), **heard)
     assert process.stdout is not None
     for line in process.stdout:
-        if json.loads(line).get("event", {}).get("stage") == stage:
+        if line.startswith("{") and json.loads(line).get("event", {}).get("stage") == stage:
             os.kill(process.pid, how)
             break
-    process.communicate(timeout=60)  # what it says as it ends: a closed pipe would be an error of its own
-    return process.returncode
+    rest, _ = process.communicate(timeout=60)  # a closed pipe would be an error of its own
+    return process.returncode, rest[-3000:]
 
 
 def test_resume_without_anything_to_resume_is_told(filon, bank):

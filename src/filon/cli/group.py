@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 import click
 
-from filon import __version__
+from filon import __version__, interrupts
 from filon.cli.stories import COMMANDS
 
 
@@ -56,6 +56,7 @@ def filon() -> None:
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with the code of what happened."""
     words = list(sys.argv[1:] if args is None else args)
+    interrupts.heed()
     try:
         code = run(words)
     except Exception as exc:
@@ -65,6 +66,7 @@ def main(args: list[str] | None = None) -> NoReturn:
 
         click.echo(covered(traceback.format_exc()), err=True, nl=False)  # other libraries quote what they were given
         code = getattr(exc, "exit_code", 70)
+    interrupts.leave(code)
     sys.exit(code)
 
 
@@ -76,6 +78,8 @@ def run(words: list[str]) -> int:
         result: Any = filon.main(args=words, prog_name="filon", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except FilonError as exc:
+        if interrupts.caused(exc):
+            return _stopped(words)
         _tell(words, exc.code, exc.what, exc.why, exc.fix, exc.exit_code)
         if "--debug" in words:
             raise
@@ -86,13 +90,13 @@ def run(words: list[str]) -> int:
         exc.show()
         return exc.exit_code
     except (KeyboardInterrupt, click.exceptions.Abort):
-        text = "a stopped `filon train` goes on with --resume"
-        _tell(words, "run.interrupted", "stopped by you (Ctrl-C); nothing half-written was left", "the command was interrupted", text, 130)
-        return 130
+        return _stopped(words)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output went away (`| head`): nothing to say, and nobody to say it to
         return 0
     except Exception as exc:
+        if interrupts.pressed():
+            return _stopped(words)  # libraries have errors of their own for it
         if "--debug" in words:
             raise
         from filon.variables import covered
@@ -107,6 +111,13 @@ def run(words: list[str]) -> int:
             70,
         )
         return 70
+
+
+def _stopped(words: list[str]) -> int:
+    """Tell of Ctrl-C and return its exit code."""
+    text = "a stopped `filon train` goes on with --resume"
+    _tell(words, "run.interrupted", "stopped by you (Ctrl-C); nothing half-written was left", "the command was interrupted", text, 130)
+    return 130
 
 
 def _tell(words: list[str], code: str, what: str, why: str, fix: str, exit_code: int) -> None:

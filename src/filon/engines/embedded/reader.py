@@ -14,7 +14,7 @@ from filon.engines.embedded import direct, functions
 from filon.engines.embedded.deriving import bind_where
 from filon.engines.embedded.fetching import localised
 from filon.engines.embedded.sampling import LowestRows
-from filon.engines.embedded.session import connect, in_our_words
+from filon.engines.embedded.session import connect, executed, in_our_words
 from filon.engines.embedded.views import STORED, make_views, misfit_of, scan, stored_of, with_where
 from filon.engines.modules import is_python
 from filon.engines.storage import has_space
@@ -87,7 +87,7 @@ class EmbeddedTable:
     def rows(self) -> int:
         """Number of rows (for Parquet without a filter, from the footers alone)."""
         with in_our_words(self.source, self._scratch):
-            found = self._connection.cursor().execute(f"SELECT count(*) FROM {self._view}").fetchone()
+            found = executed(self._connection.cursor(), f"SELECT count(*) FROM {self._view}").fetchone()
         return int(found[0]) if found else 0
 
     def settle(self) -> None:
@@ -106,9 +106,8 @@ class EmbeddedTable:
         names = (*self.names, *(misfit_of(name) for name in self.misfits))
         with in_our_words(self.source, self._scratch):
             shown = ", ".join(quoted(name) for name in names)
-            self._connection.execute(
-                f"COPY (SELECT {shown} FROM {self._view}) TO {literal(str(target))} (FORMAT parquet, COMPRESSION lz4_raw)"
-            )
+            copied = f"COPY (SELECT {shown} FROM {self._view}) TO {literal(str(target))} (FORMAT parquet, COMPRESSION lz4_raw)"
+            executed(self._connection, copied)
             self._connection.execute(f"CREATE VIEW settled AS SELECT * FROM read_parquet({literal(str(target))})")
         self._view = "settled"
 

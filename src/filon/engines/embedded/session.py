@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filon import interrupts
 from filon.engines.base import Source
 from filon.engines.storage import disk_full
 from filon.errors import DataError, EngineError, FilonError, RecipeError, SetupError
@@ -36,6 +37,12 @@ def connect(scratch: Path, threads: int, memory_mib: int) -> "duckdb.DuckDBPyCon
     # A long IN list becomes a join, and a join gives up the order of the rows (seen in DuckDB 2.0)
     connection.execute("SET disabled_optimizers = 'in_clause'")
     return connection
+
+
+def executed(connection: "duckdb.DuckDBPyConnection", sql: str) -> "duckdb.DuckDBPyConnection":
+    """The same connection with the result of a statement that may take long; Ctrl-C ends it."""
+    with interrupts.by(connection.interrupt):
+        return connection.execute(sql)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from filon.engines.base import Column, Source
 from filon.engines.cast import FRACTIONAL, literal, misfit, quoted, typed
 from filon.engines.embedded.deriving import as_kind, bind, bind_where, kind_of, mentions, settled
-from filon.engines.embedded.session import in_our_words
+from filon.engines.embedded.session import executed, in_our_words
 from filon.engines.kinds import is_free_text
 from filon.engines.modules import is_python
 
@@ -137,7 +137,7 @@ def _settle(connection: "duckdb.DuckDBPyConnection", column: Column, sql_type: s
     kind = kind_of(sql_type)
     if kind == "category":
         with in_our_words(source, scratch):
-            cells = connection.execute(f"SELECT {quoted(column.name)} FROM derived LIMIT {LOOK}").fetchall()
+            cells = executed(connection, f"SELECT {quoted(column.name)} FROM derived LIMIT {LOOK}").fetchall()
         kind = "text" if is_free_text(Counter(str(cell[0]) for cell in cells if cell[0] is not None)) else "category"
     return settled(column, kind, sql_type)
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filon import interrupts
 from filon.engines.settings import SparkSettings
 from filon.engines.spark import eventlog, java, s3a
 from filon.errors import SetupError
@@ -83,6 +84,7 @@ def open_session(settings: SparkSettings, folder: Path, threads: int, memory_mib
     try:
         with _workers_python("./environment/bin/python" if carried else ""):
             spark = builder.getOrCreate()
+        interrupts.renew()
     except Exception as exc:  # a JVM that does not come up raises one of several classes
         raise SetupError(
             "engines.spark-unreachable",
