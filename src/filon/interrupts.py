@@ -30,12 +30,13 @@ class _Heeder:
         self.waiting = 0.0
         self.stop: Callable[[], object] | None = None
         self.asked = False
+        self.held: Callable[[], bool] | None = None
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         self.pressed = True
         self.waiting = self.waiting or now
-        if _importing(frame) and now - self.waiting < PATIENCE_S:
+        if (self.held is not None and self.held()) or (_importing(frame) and now - self.waiting < PATIENCE_S):
             later = threading.Timer(AGAIN_S, signal.pthread_kill, (threading.main_thread().ident, number))
             later.daemon = True
             later.start()
@@ -72,6 +73,18 @@ def leave(code: int) -> None:
     """From now on Ctrl-C ends the process at once with this code: the command has told its result, and only its end is left."""
     if _heeder is not None:
         signal.signal(signal.SIGINT, lambda _number, _frame: os._exit(code))
+
+
+@contextmanager
+def held(busy: Callable[[], bool]) -> Iterator[None]:
+    """Ctrl-C waits within, as long as `busy` says so: what is being made then would outlive us, and be nobody's."""
+    if _heeder is not None:
+        _heeder.held = busy
+    try:
+        yield
+    finally:
+        if _heeder is not None:
+            _heeder.held = None
 
 
 @contextmanager
@@ -117,4 +130,4 @@ def _importing(frame: FrameType | None) -> bool:
     return False
 
 
-__all__ = ["by", "caused", "heed", "leave", "pressed", "renew"]
+__all__ = ["by", "caused", "heed", "held", "leave", "pressed", "renew"]

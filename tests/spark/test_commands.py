@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -20,8 +21,8 @@ WATCHED = Path(__file__).resolve().parents[1] / "bundles" / "watched-1"
 SPARK = ("--engine", "spark", "--master", "local[1]", "--spark-conf", "spark.driver.memory=1g")
 
 
-def filon(*words: str, cwd: Path) -> "subprocess.Popen[str]":
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("FILON_", "AWS_"))}
+def filon(*words: str, cwd: Path, **more: str) -> "subprocess.Popen[str]":
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("FILON_", "AWS_"))} | more
     command = [sys.executable, "-m", "filon", *words, "--json"]
     return subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -54,6 +55,33 @@ def test_the_same_drift_and_the_same_reasons(tmp_path: Path) -> None:
     assert any(one["column"] == "age" for one in drift[1]["findings"])
     reasons = [ended(filon("explain", *words, name, *more, cwd=tmp_path)) for name, more in (("why-here", ()), ("why-there", SPARK))]
     assert [one["feature"] for one in reasons[1]["importances"]] == [one["feature"] for one in reasons[0]["importances"]]
+
+
+def java_of(mark: str) -> list[Path]:
+    """Processes of Java with a text in their environment."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            java = b"SparkSubmit" in (place / "cmdline").read_bytes() and mark.encode() in (place / "environ").read_bytes()
+            found += [place] if java else []
+    return found
+
+
+def test_ctrl_c_while_the_jvm_comes_up_leaves_none_behind(tmp_path: Path) -> None:
+    pq.write_table(customers(100, 8), tmp_path / "live.parquet")
+    mark = str(tmp_path)
+    process = filon("predict", str(WATCHED), "--data", "live.parquet", "--out", "out", *SPARK, cwd=tmp_path, OF_THE_TEST=mark)
+    until = time.monotonic() + 120
+    while not java_of(mark):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    said, err = process.communicate(timeout=120)  # whoever was left behind would hold these pipes
+    assert (process.returncode, json.loads(said.strip().splitlines()[-1])["error"]["code"]) == (130, "run.interrupted"), said + err
+    while java_of(mark):
+        assert time.monotonic() < until, "a JVM stayed behind"
+        time.sleep(0.1)
+    assert not (tmp_path / "out").exists()
 
 
 def test_stream_ends_well_when_it_is_told_to(tmp_path: Path) -> None:

@@ -82,10 +82,12 @@ def open_session(settings: SparkSettings, folder: Path, threads: int, memory_mib
     for name, value in every.items():
         builder = builder.config(name, value)
     try:
-        with _workers_python("./environment/bin/python" if carried else ""):
+        with _workers_python("./environment/bin/python" if carried else ""), interrupts.held(_starting):
             spark = builder.getOrCreate()
         interrupts.renew()
     except Exception as exc:  # a JVM that does not come up raises one of several classes
+        if interrupts.pressed():
+            raise KeyboardInterrupt from exc
         raise SetupError(
             "engines.spark-unreachable",
             f"Spark did not start on {master}",
@@ -97,6 +99,13 @@ def open_session(settings: SparkSettings, folder: Path, threads: int, memory_mib
     spark.sparkContext.setLogLevel("OFF" if local else "ERROR")
     s3a.adapt(spark)
     return spark, True
+
+
+def _starting() -> bool:
+    """Whether the JVM is on its way up: until PySpark knows it, it would stay behind without us."""
+    from pyspark import SparkContext
+
+    return SparkContext._gateway is None
 
 
 @contextmanager
