@@ -1,4 +1,4 @@
-"""Ctrl-C of the command line: heeded where Python can be stopped, and never taken for a fault of ours.
+"""Ctrl-C: heeded where Python can be stopped, and never taken for a fault of ours.
 
 An interpreter that is stopped within an import may keep the lock of all imports, for which every other thread then waits for ever, or
 leave an extension module that was half made; and a library that is stopped may raise an error of its own (DuckDB: RuntimeError) in the
@@ -22,31 +22,38 @@ PATIENCE_S = 5.0
 
 
 class _Heeder:
-    """The handler of SIGINT: lets an import end first, asks what can be asked to stop, and else does what the handler it found does."""
+    """The handler of SIGINT: lets an import end first, then does what the handler that it found does."""
 
     def __init__(self, found: Any) -> None:
         self.found = found
         self.pressed = False
-        self.waiting = 0.0
-        self.stop: Callable[[], object] | None = None
-        self.asked = False
+        self.since = 0.0
+        self.again = False
         self.held: Callable[[], bool] | None = None
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
+        again, self.again = self.again, False
+        if again and not self.since:
+            return  # heeded by the time it was tried again
         self.pressed = True
-        self.waiting = self.waiting or now
-        if (self.held is not None and self.held()) or (_importing(frame) and now - self.waiting < PATIENCE_S):
-            later = threading.Timer(AGAIN_S, signal.pthread_kill, (threading.main_thread().ident, number))
-            later.daemon = True
-            later.start()
+        now = time.monotonic()
+        if (self.held is not None and self.held()) or (_importing(frame) and now - (self.since or now) < PATIENCE_S):
+            if not self.since:
+                self.since = now
+                threading.Thread(target=self._press, args=(number,), daemon=True, name="filon-interrupt").start()
             return
-        self.waiting = 0.0
-        if self.stop is not None and not self.asked:
-            self.asked = True
-            self.stop()
-            return
+        self.since = 0.0
         self.found(number, frame)
+
+    def _press(self, number: int) -> None:
+        """Press again until it is heeded: a signal that comes just before the main thread falls asleep does not wake it."""
+        main = threading.main_thread().ident
+        while main is not None:
+            time.sleep(AGAIN_S)
+            if not self.since:
+                return
+            self.again = True
+            signal.pthread_kill(main, number)
 
 
 _heeder: _Heeder | None = None
@@ -95,16 +102,27 @@ def by(stop: Callable[[], object]) -> Iterator[None]:
     ------
     KeyboardInterrupt : in the place of whatever came of it
     """
-    heeder = _heeder
-    if heeder is None or threading.current_thread() is not threading.main_thread():
+    found = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(found):
         yield
         return
-    heeder.stop, heeder.asked = stop, False
+    asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:  # in vain, it seems
+            found(number, frame)
+        asked = True
+        stop()
+
+    signal.signal(signal.SIGINT, ask)
     try:
         yield
     finally:
-        heeder.stop = None
-        if heeder.asked:
+        signal.signal(signal.SIGINT, found)
+        if asked:
+            if _heeder is not None:
+                _heeder.pressed = True
             raise KeyboardInterrupt
 
 

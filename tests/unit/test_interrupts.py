@@ -45,10 +45,11 @@ def test_an_import_that_does_not_end_is_stopped(tmp_path):
     assert python(IMPORTING.replace("interrupts.heed()", "interrupts.PATIENCE_S = 0.5; interrupts.heed()"), tmp_path).stdout == "cut\n"
 
 
-def test_a_query_of_ours_ends_and_the_interrupt_is_told(tmp_path):
+@pytest.mark.parametrize("taken", [TAKEN, ""], ids=["command", "notebook"])
+def test_a_query_of_ours_ends_and_the_interrupt_is_told(tmp_path, taken):
     """DuckDB 2.0 alone is left waiting for itself in one press of four, and raises RuntimeError in the others."""
     said = python(
-        TAKEN
+        taken
         + """
 from pathlib import Path
 from filon.engines.embedded.session import connect, executed
@@ -58,10 +59,11 @@ try:
     executed(connection, "select sum(range * 2) from range(1000000000000)")
 except KeyboardInterrupt as exc:
     print(type(exc.__context__).__name__, connection.execute("select 1").fetchone())
+    print(signal.getsignal(signal.SIGINT) is not signal.default_int_handler)
 """,
         tmp_path,
     )
-    assert said.stdout == "InterruptException (1,)\n", said.stderr
+    assert said.stdout == f"InterruptException (1,)\n{bool(taken)}\n", said.stderr
 
 
 def test_what_a_library_makes_of_it_is_known_for_what_it_is(tmp_path):
