@@ -35,11 +35,15 @@ class Joined:
             return
         self._transport.write(data)
 
-    def close(self) -> None:
-        """Send what was kept back, then close."""
+    def flush(self) -> None:
+        """Send what was kept back: the head of an answer that has no body, as that to HEAD."""
         if self._head:
             self._transport.write(self._head)
             self._head = b""
+
+    def close(self) -> None:
+        """Send what was kept back, then close."""
+        self.flush()
         self._transport.close()
 
 
@@ -82,6 +86,11 @@ class Protocol(HttpToolsProtocol):
         """The head is whole."""
         self.head_began, self.head_bytes = 0.0, 0
         super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """All of an answer was written, without a body perhaps: uvicorn then writes nothing after the head."""
+        self.transport.flush()  # type: ignore[attr-defined]
+        super().on_response_complete()
 
     def _look(self) -> None:
         """Close where a head is overdue, unless an answer to a request before it is under way."""
