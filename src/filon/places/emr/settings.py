@@ -1,11 +1,16 @@
 """What a recipe says about EMR: the table `[places.emr]`."""
 
-from typing import Literal
+import re
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from filon.places.infra.settings import InfraSettings
 from filon.settings import Settings
+
+ADDRESS = re.compile(r"s3://[A-Za-z0-9._-]{3,255}(/|$)")
+TAGGED = re.compile(r"[\w\s.:/=+@-]*")
+"""Letters of any language, as AWS's tags take them."""
 
 
 class EmrSettings(Settings):
@@ -55,9 +60,31 @@ class EmrSettings(Settings):
     @field_validator("bucket", "log_uri")
     @classmethod
     def _is_an_address(cls, value: str) -> str:
-        if value and not value.startswith("s3://"):
-            raise ValueError("an address in S3 starts with s3://")
+        if value and not ADDRESS.match(value):
+            raise ValueError("an address in S3 is s3://BUCKET/PREFIX")
         return value.rstrip("/")
+
+    @field_validator("tags", "conf", mode="before")
+    @classmethod
+    def _told_as_texts(cls, value: Any) -> Any:
+        """Numbers and truths as a tag or Spark writes them: `tags.again = 2`, "spark.ui.enabled" = false."""
+        if not isinstance(value, dict):
+            return value
+        plain = {key: str(one).lower() if isinstance(one, bool) else one for key, one in value.items()}
+        return {key: str(one) if isinstance(one, (int, float)) else one for key, one in plain.items()}
+
+    @field_validator("tags")
+    @classmethod
+    def _are_tags(cls, value: dict[str, str]) -> dict[str, str]:
+        """What AWS would refuse only when all is uploaded and the cluster is asked for."""
+        for key, text in value.items():
+            if not 1 <= len(key) <= 128 or len(text) > 256:
+                raise ValueError(f"the tag {key[:40]!r} is too long or empty: names have 1 to 128 signs, values up to 256")
+            if not TAGGED.fullmatch(key) or not TAGGED.fullmatch(text):
+                raise ValueError(f"the tag {key!r} has signs that AWS does not take: letters, digits, spaces and _ . : / = + - @ are")
+            if key.lower().startswith(("aws:", "filon:")) or key == "filon-project":
+                raise ValueError(f"the tag {key!r} is not yours to give: clean-up and the bill go by it")
+        return value
 
     @model_validator(mode="after")
     def _is_one_of_both(self) -> "EmrSettings":
