@@ -61,6 +61,9 @@ class Terminal:
                 **event.fields,
             }
             click.echo(json.dumps({"event": _plain(step)}, ensure_ascii=False))
+        elif "request" in event.fields:  # of a dry run, whose result they are: none is overtaken by the next, or cut to the line
+            self.close()
+            click.echo(event.text)
         elif self.live:
             line = _line(event)[: shutil.get_terminal_size().columns - 1]
             if event.stage != self._last[0] and self._last[0]:

@@ -39,8 +39,7 @@ class PaperAws:
         """
         check_request(service, operation, words)
         self.calls.append((service, operation, words))
-        if not operation.startswith(("head_", "list_", "describe_", "get_")):
-            self.listen(Event(stage="dry-run", text=f"{service}:{operation} {shown(words)}", fields={"request": plain(words)}))
+        self.listen(Event(stage="dry-run", text=f"{service}:{operation} {shown(words)}", fields={"request": plain(words)}))
         return self._answer(operation, words)
 
     def _answer(self, operation: str, words: Mapping[str, Any]) -> dict[str, Any]:

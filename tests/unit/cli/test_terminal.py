@@ -86,3 +86,13 @@ def test_the_timer_of_a_real_command_tells_what_was_held(capsys, monkeypatch):
         time.sleep(0.02)
         said += capsys.readouterr().err
     assert [line.rsplit(" · ", 1)[-1] for line in said.splitlines()] == ["a", "b"]
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_every_request_of_a_dry_run_is_a_line_of_its_result(live, capsys):
+    terminal = Terminal(as_json=False)
+    terminal.live = live
+    long = "emr:run_job_flow " + "x" * 500
+    for text in ("s3:put_object", "s3:head_object", long):
+        terminal(Event(stage="dry-run", text=text, fields={"request": {}}))
+    assert capsys.readouterr().out.splitlines() == ["s3:put_object", "s3:head_object", long], "none overtaken, none cut"

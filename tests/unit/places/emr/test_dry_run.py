@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from filon.errors import PlaceError
 from filon.events import Event
 from filon.places import open_place
 from filon.places.base import Job
 from filon.places.dry_run import PaperAws, check_request
+from filon.places.emr.settings import EmrSettings
 from filon.places.settings import PlacesSettings
 
 RECIPE = 'name = "bank"\n[data]\nsource = "s3://mine/data/bank.csv"\nlabel = "deposit"\n'
@@ -53,6 +55,7 @@ def test_every_creation_is_shown_with_its_whole_request(settings: PlacesSettings
     assert cluster["Steps"][0]["HadoopJarStep"]["Args"][0] == "spark-submit"
     recipe = next(one["request"] for one in said if "recipe.toml" in one["text"] and one["text"].startswith("s3:put_object"))
     assert 'label = "deposit"' in recipe["Body"]["text"]
+    assert said[-1]["text"].startswith(f"{len(said) - 1} requests"), "reads are shown too"
     assert "none was sent" in said[-1]["text"]
     assert not (tmp_path / "home").exists()
     assert not (tmp_path / "runs").exists()
@@ -79,6 +82,7 @@ def test_a_job_without_a_cluster_is_shown_too(tmp_path: Path, monkeypatch: pytes
     run = next(one["request"] for one in said if one["text"].startswith("emr-serverless:start_job_run"))
     assert run["executionRoleArn"] == "arn:aws:iam::123456789012:role/runtime"
     assert "--conf spark.archives=" in run["jobDriver"]["sparkSubmit"]["sparkSubmitParameters"].replace("'", "")
+    assert said[-1]["text"].startswith(f"{len(said) - 1} requests"), "reads are shown too"
     assert "none was sent" in said[-1]["text"]
 
 
@@ -86,3 +90,28 @@ def test_a_job_without_a_cluster_is_shown_too(tmp_path: Path, monkeypatch: pytes
 def test_one_security_group_without_the_others_is_refused(named: str) -> None:
     with pytest.raises(ValueError, match=r"go(es)? (together|with)"):
         PlacesSettings.model_validate({"emr": {named: "sg-1"}})
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"bucket": "s3://"},
+        {"bucket": "s3:///filon"},
+        {"log_uri": "s3://"},
+        {"tags": {"": "x"}},
+        {"tags": {"a": "<x>"}},
+        {"tags": {"a": "x" * 257}},
+        {"tags": {"aws:by": "x"}},
+        {"tags": {"filon:job": "x"}},
+    ],
+    ids=str,
+)
+def test_what_aws_would_refuse_after_the_uploads_is_refused_in_the_recipe(said: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        EmrSettings.model_validate(said)
+
+
+def test_tags_and_addresses_that_aws_takes_are_taken() -> None:
+    kept = EmrSettings.model_validate({"tags": {"línea de negocio": "minería: año 2026 @ñ"}, "bucket": "s3://my.bucket-1"})
+    assert EmrSettings.model_validate({"tags": {"again": 2}, "conf": {"spark.ui.enabled": False}}).conf == {"spark.ui.enabled": "false"}
+    assert kept.tags == {"línea de negocio": "minería: año 2026 @ñ"}
