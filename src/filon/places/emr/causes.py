@@ -106,8 +106,8 @@ def _cause(rule: Rule, found: re.Match[str], lines: Iterable[Line], notes: tuple
         words["action"] = f"s3:{groups['operation']}"
     if "file" in groups and "path" in rule.defaults:
         words["path"] = groups["file"]
-    if "library" in groups:
-        words["package"] = groups["library"]
+    if "library" in groups or "object" in groups:
+        words["package"] = groups.get("library") or groups["object"]
     if "used" in groups:
         words["used"] = f"({groups['used']})"
     shown = tuple(dict.fromkeys(lines))[:MOST]
@@ -170,11 +170,15 @@ def _notes(seen: Evidence) -> tuple[str, ...]:
 
 def _by_state(seen: Evidence, notes: tuple[str, ...]) -> Cause | None:
     shown = (Line(file="EMR's reason", text=seen.reason),) if seen.reason else ()
+    if seen.cluster == "TERMINATED_WITH_ERRORS" and seen.reason and seen.step != "FAILED":
+        what = "the cluster ended with errors before the job did, for a reason of EMR's that is not in our list"
+        fix = "its words are below; filon train sends the job again, on another cluster"
+        return Cause(code="emr.unknown", what=what, fix=fix, lines=shown, notes=notes)
     if seen.step == "CANCELLED":
         what = "the step was cancelled before it ran to its end"
         fix = "an earlier step failed, or somebody cancelled it: submit it again"
         return Cause(code="emr.step-cancelled", what=what, fix=fix, lines=shown, notes=notes)
-    errors = [line for line in seen.lines if re.search(r"\b(ERROR|FATAL|Traceback|Exception)\b|Error:", line.text)]
+    errors = [line for line in seen.lines if re.search(r"\b(ERROR|FATAL|Traceback|\w*Exception)\b|Error:", line.text)]
     if seen.step in ("FAILED", "INTERRUPTED") and errors:
         what = "the job failed for a reason that is not in our list; these are the last lines that speak of errors"
         return Cause(code="emr.unknown", what=what, fix="filon logs RUN shows them all", lines=tuple(errors[-MOST:]), notes=notes)

@@ -60,6 +60,8 @@ RULES: tuple[Rule, ...] = (
             r"InsufficientInstanceCapacity",
             r"not have sufficient (?:\S+ )?capacity",
             r"capacity-not-available",
+            r"spot (?:capacity|instances?) (?:is |are )?unavailable",
+            r"instance type \S+ is not supported in the requested availability zone",
         ),
         "EC2 has no such instances to give in that zone now",
         "another core_type or another subnet (another zone), or try again later",
@@ -85,7 +87,7 @@ RULES: tuple[Rule, ...] = (
         "emr.idle-ended",
         (
             r"AUTO_TERMINATION",
-            r"auto-?termination (?:policy|idle)",
+            r"auto-?terminat(?:ion|ed)[^.]{0,20} (?:policy|idle)",
             r"terminated due to (?:being )?idle",
         ),
         "the cluster had been idle for too long and ended itself",
@@ -107,7 +109,9 @@ RULES: tuple[Rule, ...] = (
         (
             r"VALIDATION_ERROR",
             r"(?:instance profile|service role|EMR_\w+Role|subnet(?:-\w+)?|security group|key pair)\b[^.]{0,80}"
-            r"(?:is (?:invalid|not (?:valid|authorized))|does not exist|not found|has insufficient|no longer exists)",
+            r"(?:(?:is|was) (?:invalid|not (?:valid|authorized))|does not exist|not found|has insufficient|no longer exists)",
+            r"failed to authorize (?:instance profile|service role)",
+            r"cannot find route to",
         ),
         "EMR could not make the cluster as it was asked for",
         "correct what the reason names in [places.emr]: subnet, service_role, instance_profile, types (filon check RECIPE --on emr)",
@@ -149,6 +153,7 @@ RULES: tuple[Rule, ...] = (
             r"environment/bin/python[^\n]{0,40}No such file",
             r"python3\.\d+: (?:command )?not found",
             r"exec: python3\.\d+: not found",
+            r"error while loading shared libraries: libpython3",
             r"Failed to (?:download|localize) .*environment",
             r"environment[^ ]*\.tar\.gz[^\n]{0,40}(?:does not exist|not found)",
         ),
@@ -160,6 +165,8 @@ RULES: tuple[Rule, ...] = (
         (
             r"(?:ModuleNotFoundError|ImportError): (?:No module named '?(?P<package>[\w.]+)'?"
             r"|(?P<library>[\w.+-]+\.so[\w.]*): cannot open shared object|.*GLIBC\w* ?\S* not found)",
+            r"OSError: (?P<object>[\w.+-]+\.so[\w.]*): cannot open shared object",
+            r"version .?GLIBC\S+ not found",
         ),
         "the package {package} is not there on the workers",
         "filon package-env --lane LANE --extra {package} --out FILE, and places.emr.archive = FILE",
@@ -187,6 +194,7 @@ RULES: tuple[Rule, ...] = (
         "emr.driver-memory",
         (
             r"spark\.driver\.maxResultSize",
+            r"Not enough memory to build and broadcast",
             r"AM Container for \S+ exited with\s+exitCode: (?:137|143|-104)",
             r"Driver (?:ran )?out of memory",
             r"java\.lang\.OutOfMemoryError[^\n]*(?:driver|main thread)",
@@ -204,7 +212,9 @@ RULES: tuple[Rule, ...] = (
             r"Exit status: 137",
             r"exit(?:ed with)? (?:code|exitCode)[: ]+137",
             r"exitCode: -104",
+            r"physical memory used; [^\n]*Killing container",
             r"oom-?kill",
+            r"Out of memory: Killed process",
         ),
         "a container used more memory than it was given {used}",
         MORE_OVERHEAD,
@@ -223,7 +233,8 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "emr.python-memory",
         (
-            r"\bMemoryError\b",
+            r"\b(?:_Array)?MemoryError\b",
+            r"Unable to allocate [\d.]+ \w+ for an array",
             r"std::bad_alloc",
             r"ArrowMemoryError",
             r"Cannot allocate memory",
@@ -237,7 +248,7 @@ RULES: tuple[Rule, ...] = (
         (
             r"No space left on device",
             r"DiskErrorException",
-            r"local-dirs? (?:are|have) (?:bad|turned bad|usable space)",
+            r"local-dirs? (?:(?:are|have) (?:bad|turned bad|usable space)|usable space is below)",
             r"disk(?:s)? (?:is|are) full",
         ),
         "a node's disk is full",
@@ -282,6 +293,7 @@ RULES: tuple[Rule, ...] = (
             r"UnknownHostException",
             r"ConnectTimeoutException",
             r"AWS Error NETWORK_CONNECTION",
+            r"curlCode: (?:6|7|28)\b",
             r"Could not connect to the endpoint",
         ),
         "the nodes could not reach AWS over the network",
@@ -316,8 +328,9 @@ RULES: tuple[Rule, ...] = (
             r"FetchFailedException",
             r"MetadataFetchFailedException",
             r"ExecutorLostFailure",
+            r"Python worker exited unexpectedly",
         ),
-        "executors were lost, and with them what others wanted to read",
+        "executors, or their Python, were lost, and with them what others wanted to read",
         "look for why they ended; memory is the usual reason: " + MORE_OVERHEAD,
     ),
 )
