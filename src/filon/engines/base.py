@@ -374,8 +374,8 @@ class Engine(Protocol):
     def sample(self, rows: "Table | Fold", most: int, per_class: int = 0) -> pa.Table:
         """At most `most` rows with the lowest row hashes (and at least `per_class` of each class where there are that many).
 
-        From a Table: its typed source columns. From a Fold: the features under their names as encoded float32, `label` int32 (class
-        number), `weight` float32."""
+        From a Table: its typed source columns. From a Fold: the features under their names as encoded float32, then `label` int32
+        (class number) and `weight` float32, names that a feature may have, too: go by places."""
         ...
 
     def leave(self, folder: Path) -> None:

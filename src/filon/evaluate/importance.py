@@ -33,13 +33,14 @@ def measure_importance(ensemble: Ensemble, encoding: Encoding, sample: pa.Table 
 
     Parameters
     ----------
-    sample : as `Engine.sample` gives it for a fold: the features under their names as encoded float32; at most `evaluate.shap_rows` rows
+    sample : as `Engine.sample` gives it for a fold: first the features as encoded float32; at most `evaluate.shap_rows` rows
     """
     gains = gain(ensemble)
     if sample is None or not sample.num_rows:
         found = [Importance(feature=feature.name, gain=float(each)) for feature, each in zip(encoding.features, gains, strict=True)]
         return tuple(sorted(found, key=lambda one: (-one.gain, one.feature)))
-    matrix = np.stack([sample.column(name).to_numpy().astype(np.float32) for name in encoding.names], axis=1)
+    # by their place: a feature may be called "label" or "weight" itself
+    matrix = np.stack([sample.column(place).to_numpy().astype(np.float32) for place in range(len(encoding.names))], axis=1)
     shap = contributions(ensemble, matrix)[:, :, :-1].astype(np.float64)
     means = np.abs(shap).mean(axis=(0, 1))
     order = sorted(range(len(means)), key=lambda i: (-means[i], -gains[i], encoding.names[i]))

@@ -1,5 +1,6 @@
 """Importance finds what was planted, and effects say which way it pushes."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -78,6 +79,16 @@ def test_without_a_sample_there_is_gain_alone(ensemble):
     found = measure_importance(ensemble, ENCODING, None)
     assert [one.feature for one in found] == [one.feature for one in sorted(found, key=lambda one: -one.gain)]
     assert {one.shap for one in found} == {None}
+
+
+def test_features_may_be_called_as_the_sample_calls_label_and_weight(rows, ensemble, found):
+    """A fold's sample has two columns more, the label and the weight of each row."""
+    names = ("label", "weight", "member", "hash")
+    encoding = replace(ENCODING, features=tuple(replace(one, name=name) for one, name in zip(ENCODING.features, names, strict=True)))
+    cells = [*(pa.array(np.ascontiguousarray(column)) for column in rows[0].T), pa.array(rows[1]), pa.array(np.ones(2_000, np.float32))]
+    named = dict(zip(ENCODING.names, names, strict=True))
+    for other, one in zip(found, measure_importance(ensemble, encoding, pa.table(cells, names=[*names, "label", "weight"])), strict=True):
+        assert (named[other.feature], other.shap) == (one.feature, one.shap)
 
 
 def test_slices_are_the_named_columns_or_the_most_important_categories(found):
