@@ -208,8 +208,9 @@ class Surveyor:
         self.rows = self.late = 0
         self._counts: dict[int, np.ndarray] = {}
         self._talliers: dict[int, Tallier] = {}
-        self._edges = [np.append(gauge.edges[:-1], np.nextafter(np.float32(gauge.edges[-1]), np.inf)).astype(np.float32)
-                       if gauge.kind == "number" else None for gauge in plan.gauges]  # fmt: skip
+        with np.errstate(over="ignore"):  # after the largest float32 comes infinity
+            self._edges = [np.append(gauge.edges[:-1], np.nextafter(np.float32(gauge.edges[-1]), np.inf)).astype(np.float32)
+                           if gauge.kind == "number" else None for gauge in plan.gauges]  # fmt: skip
         self._scores = np.asarray(plan.scores[1:-1], np.float32)
 
     def add(self, x: np.ndarray, probability: np.ndarray, chosen: np.ndarray, label: np.ndarray, batch: pa.RecordBatch | None) -> None:

@@ -142,7 +142,7 @@ def baseline_of(bundle: Bundle) -> Baseline:
 
 
 def _matrix(sample: pa.Table, encoding: Encoding) -> np.ndarray:
-    return np.stack([sample.column(name).to_numpy().astype(np.float32) for name in encoding.names], axis=1)
+    return np.stack([sample.column(place).to_numpy().astype(np.float32) for place in range(len(encoding.names))], axis=1)
 
 
 def _gauge(feature: Feature, values: np.ndarray, span: tuple[float, float] | None) -> Gauge:
@@ -156,7 +156,8 @@ def _edges(values: np.ndarray, span: tuple[float, float] | None) -> np.ndarray:
     """Edges with about as many rows between each two; a value that many rows have is a cell of its own."""
     known = np.sort(values[~np.isnan(values)])
     low, high = span or ((float(known[0]), float(known[-1])) if len(known) else (0.0, 0.0))
-    ends = np.array([low, high], np.float32)
+    most = np.finfo(np.float32).max  # beyond it a cell is missing to the model
+    ends = np.clip([low, high], -most, most).astype(np.float32)
     inner = np.unique(known)
     if len(known):
         ends = np.array([min(ends[0], known[0]), max(ends[1], known[-1])], np.float32)
@@ -165,7 +166,7 @@ def _edges(values: np.ndarray, span: tuple[float, float] | None) -> np.ndarray:
         inner = known[(np.arange(1, FINE) * len(known)) // FINE]
         spikes = inner[1:][inner[1:] == inner[:-1]]
     # a cell ends right after such a value: 3.4 where training has only 3 and 4 is another value than 3
-    edges = np.unique(np.concatenate([ends, inner, np.nextafter(spikes, np.float32(np.inf))]))
+    edges = np.unique(np.concatenate([ends, inner, np.nextafter(spikes[spikes < most], np.float32(np.inf))]))
     return edges if len(edges) > 1 else np.append(edges, np.nextafter(edges[-1], np.float32(np.inf)))
 
 

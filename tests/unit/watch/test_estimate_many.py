@@ -9,7 +9,7 @@ from filon.engines import tally as counting
 from filon.engines.survey import Surveyor, SurveyPlan
 from filon.evaluate import EvaluateSettings, examine
 from filon.evaluate.metrics import values
-from filon.watch.baseline import _by_class, _score_edges
+from filon.watch.baseline import _by_class, _edges, _score_edges
 from filon.watch.estimate import OF_WINNERS, estimates
 
 CLASSES = ("a", "b", "c", "d")
@@ -69,3 +69,12 @@ def test_estimates_of_many_classes_are_near_the_truth(sharpness: float, lean: fl
 def test_very_many_classes_are_not_counted_by_winner() -> None:
     assert not SurveyPlan(gauges=(), scores=(0.0, 0.5, 1.0), classes=tuple(map(str, range(60)))).winners
     assert not SurveyPlan(gauges=(), scores=(0.0, 0.5, 1.0), classes=("no", "yes")).winners
+
+
+def test_edges_of_numbers_beyond_float32_are_numbers() -> None:
+    """As where a raster says "no data" by the largest float32, or a sensor by 1e308: the bundle's JSON knows no infinity."""
+    most = np.finfo(np.float32).max
+    values = np.repeat(np.array([-most, 1, 2, most, np.nan], np.float32), 300)
+    edges = _edges(values, (-1e308, 1e308))
+    assert np.isfinite(edges).all()
+    assert (edges[0], edges[-1]) == (-most, most)

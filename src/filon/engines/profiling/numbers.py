@@ -67,7 +67,7 @@ class Numbers:
             self.distinct.add_numbers(values)
 
     def _moments(self, values: np.ndarray) -> None:
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             count, mean = len(values), float(values.mean())
         shift = mean - self.mean
         total = self.finite + count
@@ -110,6 +110,11 @@ class Numbers:
     def values(self) -> int:
         """Distinct values; exact for values that grow from row to row, whatever their number (row numbers)."""
         return self.finite if self.rising and self.increasing else self.distinct.count()
+
+    @property
+    def average(self) -> float | None:
+        """Mean; None for no values, or when their sum is beyond float64."""
+        return self.mean if self.finite and math.isfinite(self.mean) else None
 
     @property
     def std(self) -> float | None:
@@ -228,6 +233,8 @@ def _edges(values: np.ndarray, minimum: float, maximum: float, *, integer: bool)
     if values.dtype == np.float64:  # dates: powers of ten of seconds mean nothing to anyone
         even = np.append(np.append(minimum, np.linspace(start, stop, BINS + 1)[1:-1]), maximum)
         return even if np.all(np.diff(even) > 0) else np.array([minimum, maximum])
+    if not math.isfinite(stop - start):  # from -1e308 to 1e308
+        return np.array([minimum, maximum])
     step = _round_step((stop - start) / BINS, integer=integer)
     first, last = math.floor(start / step), math.ceil(stop / step)
     edges = np.arange(first, max(last, first + 1) + 1) * step

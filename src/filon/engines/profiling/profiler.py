@@ -187,7 +187,7 @@ def _number(of: Profiler, column: Column, numbers: Numbers, view: _View) -> Colu
         distinct=numbers.values(),
         minimum=numbers.minimum if some else None,
         maximum=numbers.maximum if some else None,
-        mean=numbers.mean if some else None,
+        mean=numbers.average,
         std=numbers.std,
         quantiles=quantiles,
         infinite=numbers.infinite,

@@ -195,6 +195,11 @@ def test_infinite_and_beyond_float32_cells_do_not_break_it() -> None:
     assert x.histogram is not None
 
 
+def test_what_is_beyond_float64_is_not_known_instead_of_nan() -> None:
+    x = column(profiled(pa.table({"x": [1e308, -1e308, 1e308, 1.0] * 50, "y": ["a", "b"] * 100}), 77).finish(), "x")
+    assert (x.mean, x.std, x.maximum) == (None, None, 1e308)
+
+
 def test_no_rows_at_all() -> None:
     profile = profiled(table().slice(0, 0), 10).finish()
     assert (profile.rows, profile.labels, profile.duplicates) == (0, (), 0)
