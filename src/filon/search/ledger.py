@@ -120,9 +120,9 @@ class Ledger:
         for trial in equal:
             own = fitted if trial is equal[0] else replace(fitted, trial=trial, seconds=0.0, shared=f"same as trial {fitted.trial.number}")
             record = _of(name, own, plan)
-            if record.state == "done" and final:
-                self._offer(record, own)
-            self.keep(record, own)
+            stands = self._offer(record, own) if record.state == "done" and final else not final
+            # The model of one that others of its family have beaten is never asked for again: a forest may be 50 MB on the disk
+            self.keep(record, own if stands else replace(own, ensemble=None))
             entered.append(self._write(record))
         _refuse_to_go_on(entered[0])
         return entered
@@ -135,11 +135,13 @@ class Ledger:
             self._offer(record, None)
         return self._write(record)
 
-    def _offer(self, record: TrialRecord, fitted: Fitted | None) -> None:
+    def _offer(self, record: TrialRecord, fitted: Fitted | None) -> bool:
+        """Whether it is among the best of its family so far."""
         leaders = self._leaders.setdefault(record.family, [])
         leaders.append((record, fitted))
         leaders.sort(key=lambda leader: rank(leader[0], self.metric))
         del leaders[self.podium :]
+        return any(leader is record for leader, _ in leaders)
 
     def leaders(self, family: FamilyName) -> list[tuple[TrialRecord, Fitted]]:
         """The best trials of a family that may win, best first, with their models; those whose model is lost are left out."""

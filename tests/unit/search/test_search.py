@@ -148,6 +148,20 @@ def test_a_killed_search_resumes_without_fitting_anything_again(strategy: str, s
     assert resumed.best[resumed.winner.family].ensemble == whole.best[whole.winner.family].ensemble  # type: ignore[index]
 
 
+def test_a_model_that_its_family_has_beaten_is_not_kept() -> None:
+    kept = Kept()
+    choice = run(settings_of(**SMALL), FakeEngine(), kept)
+    best, expected = -1.0, []
+    for record in kept.records:
+        value = record.metrics["areaUnderROC"]
+        assert value is not None
+        expected.append(value > best)
+        best = max(best, value)
+    assert [kept.fitted[record.number].ensemble is not None for record in kept.records] == expected
+    assert not all(expected), "or nothing was tried here"
+    assert kept.fitted[choice.winner.number].ensemble == choice.best["xgboost"].ensemble
+
+
 def test_a_finished_search_is_repeated_without_one_fit() -> None:
     kept, engine = Kept(), FakeEngine(fails=lambda trial: "bad" if trial.number == 2 else "")
     first = run(settings_of(**SMALL), engine, kept)
