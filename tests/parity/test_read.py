@@ -71,6 +71,8 @@ def test_stored_types_come_out_as_they_went_in(engine: Engine, tmp_path: Path) -
             "fine": pa.array([1, 2, None, 4], pa.timestamp("ns")),
             "big": pa.array([2**63 + 2, 0, None, 7], pa.uint64()),
             "half": pa.array([0.5, None, -2.0, 8.0], pa.float16()),
+            "wide": pa.array([Decimal("1.10"), Decimal(10) ** 30, None, Decimal("-0.05")], pa.decimal256(50, 2)),
+            "vector": pa.array([[0.5, 2.0], None, [], [8.0]], pa.list_(pa.float16())),
             "word": pa.array(["ñ", None, "日本", ""]).dictionary_encode(),
             "zero": pa.array([0.0, -0.0, float("nan"), None]),
             "none": pa.nulls(4),
@@ -78,7 +80,9 @@ def test_stored_types_come_out_as_they_went_in(engine: Engine, tmp_path: Path) -
         }
     )
     pq.write_table(table, tmp_path / "t.parquet", row_group_size=2, version="2.6")
-    rows = rows_of(engine, tmp_path / "t.parquet")
+    rows = rows_of(engine, tmp_path / "t.parquet", derive={"first": "vector[1]"})
+    assert column(rows, "wide") == [1.1, 1e30, None, -0.05]
+    assert column(rows, "first") == [0.5, None, None, 8.0]
     assert column(rows, "price") == [1.10, -0.05, None, 12345678.90]
     assert column(rows, "zoned") == [None if one is None else one.replace(tzinfo=None) for one in zoned]
     assert column(rows, "fine") == [dt.datetime(1970, 1, 1)] * 2 + [None] + [dt.datetime(1970, 1, 1)]

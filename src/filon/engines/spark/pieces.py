@@ -159,10 +159,30 @@ def _widest(schemas: Sequence[pa.Schema]) -> pa.Schema:
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
-    """The type a query sees: dictionaries decoded, half floats widened."""
+    """The type a query sees: dictionaries decoded, half floats and wide decimals as DuckDB itself reads them, in lists and structs too.
+
+    >>> _plain(pa.list_(pa.float16())), _plain(pa.struct([("price", pa.decimal256(50, 2))]))
+    (ListType(list<item: float>), StructType(struct<price: double>))
+    """
     if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return pa.float32() if pa.types.is_float16(kind) else kind
+        return _plain(kind.value_type)
+    if pa.types.is_float16(kind):
+        return pa.float32()
+    if pa.types.is_decimal256(kind):
+        return pa.float64()
+    if pa.types.is_list(kind):
+        return pa.list_(_plain_field(kind.value_field))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(_plain_field(kind.value_field))
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(_plain_field(kind.value_field), kind.list_size)
+    if pa.types.is_struct(kind):
+        return pa.struct([_plain_field(field) for field in kind])
+    return pa.map_(_plain_field(kind.key_field), _plain_field(kind.item_field)) if pa.types.is_map(kind) else kind
+
+
+def _plain_field(field: pa.Field) -> pa.Field:
+    return field.with_type(_plain(field.type))
 
 
 def _common(kinds: Sequence[pa.DataType]) -> pa.DataType:
