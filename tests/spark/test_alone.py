@@ -30,7 +30,7 @@ ROWS = 3000
 
 @pytest.fixture(scope="module")
 def engines(spark_session: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, Engine]]:
-    scratch = tmp_path_factory.mktemp("scratch")
+    scratch = tmp_path_factory.mktemp("scratch [v2], año")
     with open_engine("embedded", scratch=scratch, threads=2) as here, open_engine("spark", scratch=scratch) as there:
         yield here, there
 

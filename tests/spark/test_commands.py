@@ -39,7 +39,9 @@ def test_both_engines_write_the_same_rows(tmp_path: Path) -> None:
     frame.loc[17, "age"] = "unknown age"
     frame.to_csv(tmp_path / "new.csv", index=False)
     words = ("predict", str(bundle.path), "--data", "new.csv", "--keep", "customer", "--out")
-    there = ended(filon(*words, "there.parquet", *SPARK, cwd=tmp_path))
+    odd = tmp_path / "datos [v2], año 50%"
+    there = ended(filon(*words, "there.parquet", *SPARK, cwd=tmp_path, FILON_SCRATCH=str(odd)))
+    assert not list(odd.iterdir())
     here = ended(filon(*words, "here.parquet", cwd=tmp_path))
     assert {**there, "out": ""} == {**here, "out": ""}
     assert (there["rows"], there["scored"], there["reasons"]) == (1000, 999, {'"age" is not a number': 1})
@@ -86,21 +88,22 @@ def test_ctrl_c_while_the_jvm_comes_up_leaves_none_behind(tmp_path: Path) -> Non
 
 def test_stream_ends_well_when_it_is_told_to(tmp_path: Path) -> None:
     bundle = seal(tmp_path / "made", "xgboost")
-    (tmp_path / "in").mkdir()
-    pq.write_table(rows(200), tmp_path / "in" / "a.parquet")
+    here = tmp_path / "arriving [v2], año 50%"
+    (here / "in").mkdir(parents=True)
+    pq.write_table(rows(200), here / "in" / "a #1 [ñ].parquet")
     words = ("predict", str(bundle.path), "--stream", "--data", "in", "--out", "out", "--checkpoint", "notes", *SPARK)
-    process = filon(*words, cwd=tmp_path)
+    process = filon(*words, cwd=here)
     began = time.monotonic()
-    while not (tmp_path / "out" / "batch=0" / "_SUCCESS").exists():
+    while not (here / "out" / "batch=0" / "_SUCCESS").exists():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < began + 240
         time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
     done = ended(process)
     assert (done["batches"], done["rows"], done["rejected"]) == (1, 200, 0)
-    again = ended(filon(*words, "--available-now", cwd=tmp_path))
+    again = ended(filon(*words, "--available-now", cwd=here))
     assert again["batches"] == 0, "what was scored is not scored again"
-    other = filon(*words[:6], "elsewhere", *words[7:], "--available-now", cwd=tmp_path)
+    other = filon(*words[:6], "elsewhere", *words[7:], "--available-now", cwd=here)
     said, _ = other.communicate(timeout=240)
     assert other.returncode == 2
     assert "predict.stream-checkpoint" in said

@@ -11,7 +11,6 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from filon.engines.spark.session import Session
@@ -30,7 +29,7 @@ def conf(folder: Path) -> dict[str, str]:
         return {}
     place = folder / "events"
     place.mkdir(parents=True, exist_ok=True)
-    return {ENABLED: "true", FOLDER: f"file://{place.absolute()}", **FORM}
+    return {ENABLED: "true", FOLDER: place.absolute().as_uri(), **FORM}
 
 
 def _logged_already() -> bool:
@@ -62,7 +61,7 @@ def keep(session: Session, target: Path) -> str:
             return ""
         place = str(logger.logWriter().logPath())
         ours = session.folder / "events"
-        if not urlsplit(place).path.startswith(str(ours.absolute())):
+        if not re.sub("^file:(//)?", "", place).startswith(str(ours.absolute())):
             return place
         shutil.copyfile(next(ours.glob("[!.]*")), target / KEPT)
         return KEPT

@@ -293,7 +293,7 @@ def nodes_of(session: Session, model: Any) -> Nodes:
     place = session.new_place("mllib")
     with session.in_our_words("MLlib's model"):
         model.write().overwrite().save(place)
-        found = table(session.spark.read.parquet(f"{place}/data").selectExpr(*NODES), session, "MLlib's model")
+        found = table(session.kept(f"{place}/data").selectExpr(*NODES), session, "MLlib's model")
     session.forget(place)
     plain = {name: found.column(name).to_numpy() for name in found.column_names if name != "stats"}
     flat = found.column("stats").combine_chunks()

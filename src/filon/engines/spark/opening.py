@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +57,9 @@ def open_session(settings: SparkSettings, folder: Path, threads: int, memory_mib
             f"import pyspark: {exc}",
             "pip install 'filon[spark]'",
         ) from exc
-    active = SparkSession.getActiveSession()
-    if active is not None:
-        return active, False
+    there = existing()
+    if there is not None:
+        return there, False
     master = settings.master or f"local[{threads or '*'}]"
     if master.startswith("sc://"):
         listen(Event(stage="read", text=f"asking for a session of Spark Connect at {master}"))
@@ -99,6 +99,23 @@ def open_session(settings: SparkSettings, folder: Path, threads: int, memory_mib
     spark.sparkContext.setLogLevel("OFF" if local else "ERROR")
     s3a.adapt(spark)
     return spark, True
+
+
+def existing() -> Any:
+    """The session that this process has already, None where it has none: this thread's, or one that another thread has made (a notebook
+    gives cells to a pool of them), which `getOrCreate` would hand to us as if it were ours to change and to stop."""
+    import pyspark
+    from pyspark.sql import SparkSession
+
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        return active
+    if getattr(getattr(pyspark, "SparkContext", None), "_active_spark_context", None) is not None:  # a client of Connect has none
+        return SparkSession.builder.getOrCreate()
+    if os.environ.get("SPARK_CONNECT_MODE_ENABLED"):
+        with suppress(Exception):  # there is none
+            return SparkSession.active()
+    return None
 
 
 def _starting() -> bool:
@@ -151,7 +168,7 @@ def defaults(folder: Path, memory_mib: int, *, local: bool) -> dict[str, str]:
         "spark.sql.session.timeZone": "UTC",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.execution.arrow.maxRecordsPerBatch": str(ROWS_PER_BATCH),
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile=file:{logs.absolute()}",
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={logs.absolute().as_uri()}",  # a URI has no spaces
         "spark.sql.parquet.enableVectorizedReader": "true",
         "spark.sql.sources.parallelPartitionDiscovery.threshold": "32",
     }
@@ -160,7 +177,8 @@ def defaults(folder: Path, memory_mib: int, *, local: bool) -> dict[str, str]:
         found["spark.driver.memory"] = f"{max(REST_MIB, memory_mib // 4)}m"
         found["spark.driver.host"] = "127.0.0.1"
         found["spark.driver.bindAddress"] = "127.0.0.1"
-        found["spark.local.dir"] = str(folder / "spark")
+        if "," not in str(folder):  # which would be two folders
+            found["spark.local.dir"] = str(folder / "spark")
         found["spark.sql.warehouse.dir"] = str(folder / "warehouse")
         found["spark.executorEnv.OMP_NUM_THREADS"] = str(len(os.sched_getaffinity(0)))
         found["spark.sql.shuffle.partitions"] = str(max(2, len(os.sched_getaffinity(0))))

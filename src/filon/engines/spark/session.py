@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 import uuid
@@ -112,7 +113,7 @@ class Session:
 
     def kept(self, place: str) -> Any:
         """What `keep` wrote, as a DataFrame."""
-        return self.spark.read.parquet(place)
+        return self.spark.read.parquet(plain(place))
 
     def send_modules(self, contents: Mapping[str, bytes]) -> None:
         """Python modules (content by path), to be imported by tasks that are made from now on."""
@@ -207,6 +208,15 @@ class Session:
         place = self.folder / "work"
         place.mkdir(parents=True, exist_ok=True)
         return f"file://{place.absolute()}"
+
+
+def plain(place: str) -> str:
+    """A path that Spark reads as it stands: in a folder named "data [v2]" it would see a pattern.
+
+    >>> plain("file:///home/ana/data [v2]/folds")
+    'file:///home/ana/data \\\\[v2\\\\]/folds'
+    """
+    return re.sub(r"([\[\]{}*?\\])", r"\\\1", place)
 
 
 def remove(spark: Any, place: str, *, connect: bool) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from filon.engines import s3
 from filon.engines.base import Column, Written
-from filon.engines.spark.session import Session, refuse_connect
+from filon.engines.spark.session import Session, plain, refuse_connect
 from filon.errors import FilonError, RecipeError, SetupError
 from filon.events import Event, Listen
 
@@ -205,10 +205,18 @@ def _frame(session: Session, what: Stream) -> Any:
     if what.data.startswith(KAFKA):
         return _kafka(session, what.data)
     reader = session.spark.readStream.format("binaryFile").schema(ANY_SCHEMA).option("maxFilesPerTrigger", FILES_A_BATCH)
-    folder = Path(what.data)
-    if not s3.is_remote(what.data) and not any(sign in what.data for sign in "*?["):
-        folder.mkdir(parents=True, exist_ok=True)  # Spark watches only what is there
-    return reader.option("pathGlobFilter", "*.parquet").load(_spark_path(what.data)).select("path")
+    return reader.option("pathGlobFilter", "*.parquet").load(_watched(what.data)).select("path")
+
+
+def _watched(data: str) -> str:
+    """A folder or a pattern as Spark is told it: only what the user wrote is a pattern, and not where there is a folder of that name."""
+    if s3.is_remote(data):
+        return _spark_path(data)
+    folder = Path(data)
+    if not folder.is_dir() and any(sign in data for sign in "*?["):
+        return f"file://{data}" if folder.is_absolute() else f"{plain(_spark_path('.'))}/{data}"
+    folder.mkdir(parents=True, exist_ok=True)  # Spark watches only what is there
+    return plain(_spark_path(data))
 
 
 def _kafka(session: Session, data: str) -> Any:

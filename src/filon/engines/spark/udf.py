@@ -29,13 +29,14 @@ def udf(answer: Answer, classes: int, columns: Sequence[str], *, name: str = "",
     """
     try:
         import pyspark
-        from pyspark.sql import SparkSession
         from pyspark.sql import functions as F  # noqa: N812
+
+        from filon.engines.spark.opening import existing
     except ImportError as exc:
         said = "a function of Spark needs the packages pyspark and pandas"
         raise SetupError("engines.spark-missing", said, str(exc), "pip install 'filon[spark]'") from exc
 
-    session = spark or SparkSession.getActiveSession()
+    session = spark or existing()
     kind = "float" if classes == 2 else "array<float>"
     if _version(pyspark.__version__ if session is None else session.version) >= ARROW_SINCE:
         made = F.arrow_udf(over_arrow(answer, classes), kind)
