@@ -29,6 +29,11 @@ class Scope:
     project: str
     variable: str = "${"
 
+    @property
+    def topic(self) -> str:
+        """Name of the topic of the budget's alerts: SNS takes no dots, recipes do."""
+        return "${topic}" if self.project == "${project}" else f"{self.project.replace('.', '-')}-budget"
+
     def arn(self, service: str, what: str, *, region: str = "", account: str = "") -> str:
         """An ARN of this scope."""
         return f"arn:{self.partition}:{service}:{region}:{account}:{what}"
@@ -288,7 +293,7 @@ def bucket(scope: Scope) -> dict[str, Any]:
 
 def budget_topic(scope: Scope) -> dict[str, Any]:
     """AWS Budgets of this account may publish alerts."""
-    topic = scope.arn("sns", f"{scope.project}-budget", region=scope.region, account=scope.account)
+    topic = scope.arn("sns", scope.topic, region=scope.region, account=scope.account)
     statement = _allow("AlertsOfOurBudgets", ["sns:Publish"], [topic], {"StringEquals": {"aws:SourceAccount": scope.account}})
     return _policy({**statement, "Principal": {"Service": "budgets.amazonaws.com"}})
 

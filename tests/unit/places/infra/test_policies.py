@@ -2,12 +2,15 @@
 
 import copy
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from filon.places.emr.policies import TERRAFORM, Scope, documents
 from filon.places.emr.policy_lint import NO_RESOURCE, excesses
+from filon.places.emr.settings import EmrSettings
+from filon.places.infra.writing import contents
 
 REAL = Scope(partition="aws", region="eu-west-1", account="123456789012", bucket="acme", prefix="mineria/", project="mineria")
 DATA = ["s3://raw/bands/*.parquet", "s3://raw/labels.csv"]
@@ -33,6 +36,15 @@ def test_every_star_resource_is_one_for_which_aws_takes_no_narrower() -> None:
     }
     assert starred
     assert starred <= NO_RESOURCE
+
+
+def test_the_topic_of_a_name_with_dots_is_one_that_sns_takes() -> None:
+    dotted = replace(REAL, project="bank.v2")
+    (statement,) = documents(dotted)["budget_topic"]["Statement"]
+    assert statement["Resource"] == ["arn:aws:sns:eu-west-1:123456789012:bank-v2-budget"]
+    written = contents("bank.v2", EmrSettings(bucket="s3://acme/mineria"))
+    assert "${topic}" in written["policies/budget_topic.json"]
+    assert 'topic     = "${replace(var.name, ".", "-")}-budget"' in written["versions.tf"], "as Terraform makes it"
 
 
 def test_policies_are_within_the_sizes_that_iam_takes() -> None:

@@ -1,5 +1,5 @@
 resource "aws_sns_topic" "budget" {
-  name = "${var.name}-budget"
+  name = local.scope.topic
   tags = local.tags
 }
 

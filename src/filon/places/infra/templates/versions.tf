@@ -29,5 +29,6 @@ locals {
     bucket    = var.bucket
     prefix    = var.prefix == "" ? "" : "${var.prefix}/"
     project   = var.name
+    topic     = "${replace(var.name, ".", "-")}-budget" # SNS takes no dots, recipes do
   }
 }
