@@ -247,7 +247,9 @@ def _numbers(graph: _Graph, wide: str, design: LinearDesign, places: list[int], 
     filled = graph.add("Where", [graph.add("IsNaN", [cells], "no_number"), fill, cells], "filled")
     centred = graph.add("Sub", [filled, mean], "centred")
     scaled = graph.add("Div", [centred, scale], "scaled")
-    narrow = graph.add("Cast", [scaled], "design", to=TensorProto.FLOAT)  # the design that was trained on is float32
+    ends = [graph.constant("nearest", -linear.FAR, np.float64), graph.constant("farthest", linear.FAR, np.float64)]
+    near = graph.add("Clip", [scaled, *ends], "near")
+    narrow = graph.add("Cast", [near], "design", to=TensorProto.FLOAT)  # the design that was trained on is float32
     again = graph.add("Cast", [narrow], "design_wide", to=TensorProto.DOUBLE)
     return graph.add("MatMul", [again, graph.constant("number_weights", weight, np.float64)], "product")
 

@@ -11,14 +11,17 @@ from filon.trees.ensemble import Ensemble, LinearDesign
 SPREAD = "filon.spread"
 """Attribute of the model that holds what each feature moves the margin by: the weights alone do not say how common a level is."""
 
+FAR = 1e30
+"""The most standard deviations that a number counts as: beyond them, two terms of float32 may be infinite and their sum no number."""
+
 
 def numbers(design: LinearDesign, matrix: np.ndarray) -> np.ndarray:
-    """The number columns of the design: (rows, numbers) float32, filled, centred and scaled."""
+    """The number columns of the design: (rows, numbers) float32, filled, centred and scaled; none is farther than `FAR`."""
     plain = [i for i, count in enumerate(design.levels) if not count]
     values = matrix[:, plain].astype(np.float64)
     fill, mean, scale = (np.asarray(part)[plain] for part in (design.fill, design.mean, design.scale))
     values = np.where(np.isfinite(values), values, fill)
-    return np.asarray((values - mean) / scale, dtype=np.float32)
+    return np.asarray(np.clip((values - mean) / scale, -FAR, FAR), dtype=np.float32)
 
 
 def codes(design: LinearDesign, matrix: np.ndarray) -> np.ndarray:

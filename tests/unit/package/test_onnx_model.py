@@ -1,5 +1,6 @@
 """ONNX answers as XGBoost does: on random rows, on rows that lie exactly on a split, with missing cells, and for codes never trained on."""
 
+import itertools
 from functools import lru_cache
 from typing import Any
 
@@ -13,7 +14,7 @@ from filon.errors import BundleError
 from filon.package import onnx_model
 from filon.package.onnx_model import session, to_onnx
 from filon.rows.encode import Encoding, Feature
-from filon.trees import Ensemble, LinearDesign, predict, ubjson
+from filon.trees import Ensemble, LinearDesign, contributions, predict, ubjson
 from filon.trees.blending import blend
 
 FEATURES = 5
@@ -183,6 +184,16 @@ def test_linear_models_answer_the_same(classes: int, levels: tuple[int, ...]) ->
     )
     x[draw.random(x.shape) < 0.1] = np.nan
     assert apart(linear(classes, levels), x) <= TOLERANCE
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_numbers_at_the_end_of_what_float32_holds_have_an_answer_and_reasons(classes: int) -> None:
+    ensemble, most = linear(classes), np.finfo(np.float32).max
+    x = np.array([[*ends, 1.0, 2.0] for ends in itertools.product([-most, 0, most], repeat=3)], np.float32)
+    found = predict(ensemble, x, threads=1)
+    assert np.abs(found.sum(axis=1) - 1).max() <= TOLERANCE  # no NaN, which is no JSON either
+    assert apart(ensemble, x) <= TOLERANCE
+    assert np.isfinite(contributions(ensemble, x, threads=1)).all()
 
 
 def test_a_blend_of_models_is_one_graph() -> None:
