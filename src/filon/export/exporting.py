@@ -67,7 +67,7 @@ def export(bundle: Bundle, form: Form, out: Path) -> Exported:
         found, told = writers[form]()
         _prove(form, expected, found, table)
         if form in {"onnx", "xgboost", "treelite"}:
-            _describe(bundle, out)
+            _describe(bundle, out, form)
         _commit(beside, out)
     except OSError as exc:
         raise cannot_write(out, exc) from exc
@@ -149,7 +149,19 @@ def _treelite(bundle: Bundle, beside: Path, table: pa.Table) -> tuple[np.ndarray
     return found, ('treelite.gtil.predict(treelite.Model.deserialize("PATH"), matrix)',)
 
 
-def _describe(bundle: Bundle, out: Path) -> None:
+def _answer(bundle: Bundle, form: Form) -> str:
+    """How what a runtime answers becomes a probability of each class, in words."""
+    many = len(bundle.classes) > 2
+    if form == "onnx" or (many and bundle.ensemble.link == "softmax"):
+        return "the probability of each class, in the order of classes"
+    if bundle.ensemble.link != "identity":
+        return "the probability of the second class"
+    if many:
+        return "a share for each class: take 0 for one below it, then divide by their sum (all alike where the sum is 0)"
+    return "the probability of the second class: take 0 for one below it, 1 for one above"
+
+
+def _describe(bundle: Bundle, out: Path, form: Form) -> None:
     """What a caller must know to make the matrix and to read the answer."""
     from filon.files import write_atomic
 
@@ -161,6 +173,7 @@ def _describe(bundle: Bundle, out: Path) -> None:
         "classes": list(bundle.classes),
         "threshold": bundle.threshold,
         "link": bundle.ensemble.link,
+        "answer": _answer(bundle, form),
         "derived": {column.name: column.sql for column in bundle.derived},
     }
     if bundle.ensemble.design is not None:

@@ -54,7 +54,15 @@ def test_treelite_reads_its_checkpoint(sealed: Sealed, tmp_path: Path, family: s
     bundle = sealed(family, classes)
     done = export(bundle, "treelite", tmp_path / "model.tl")
     assert done.worst <= 1e-6
-    assert treelite.Model.deserialize(done.path).num_feature == len(bundle.encoding.names)
+    model = treelite.Model.deserialize(done.path)
+    assert model.num_feature == len(bundle.encoding.names)
+    found = treelite.gtil.predict(model, matrix_of(bundle, bundle.golden())).reshape(done.rows, -1)
+    words = json.loads((tmp_path / "model.tl.json").read_text(encoding="utf-8"))["answer"]
+    found = np.maximum(found, 0) if "take 0 for one below it" in words else found
+    found = np.minimum(found, 1) if "1 for one above" in words else found
+    found = found / found.sum(axis=1, keepdims=True) if "divide by their sum" in words else found
+    found = np.hstack([1 - found, found]) if "second class" in words else found
+    assert np.abs(found - expected(bundle)).max() <= 1e-6  # a reader of those words gets what the bundle answers
 
 
 @pytest.mark.slow
