@@ -1,11 +1,13 @@
 """Bodies of captured requests to typed rows: many at once by readers that work on columns, odd ones one by one by Python's own."""
 
 import base64
+import datetime as dt
 import io
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 from typing import Any, Protocol
 
@@ -20,6 +22,12 @@ from filon.rows.encode import label_text
 
 LISTED = ("instances", "dataframe_records")
 """Names under which clients of other servers send a list of records."""
+
+MISSING = ("", "NA", "NaN", "nan", "null")
+"""Cells of a CSV that mean missing, where nobody says which do."""
+
+HEADED = "header=present"
+"""Of a content type: the first line of the CSV has names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +49,8 @@ def sorted_by_form(lines: Lines) -> Iterator[tuple[str, pa.Array]]:
     """
     every = pa.array(np.arange(len(lines.bodies)))
     csv = pc.or_(pc.equal(lines.encodings, "CSV"), pc.starts_with(lines.kinds, "text/csv"))
-    if len(every) and pc.all(csv).as_py():
+    headed = pc.match_substring(lines.kinds, HEADED)
+    if len(every) and pc.all(pc.and_not(csv, headed)).as_py():
         yield "csv", every
         return
     packed = pc.equal(lines.encodings, "BASE64")
@@ -56,7 +65,7 @@ def sorted_by_form(lines: Lines) -> Iterator[tuple[str, pa.Array]]:
         odd = pc.or_(odd, pc.match_substring_regex(lines.bodies, '":[ \\t]*\\['))
     odd = pc.or_(odd, pc.not_equal(first, "{"))
     form = pc.if_else(listed, "list", pc.if_else(odd, "odd", "record"))
-    form = pc.if_else(packed, "packed", pc.if_else(csv, "csv", form))
+    form = pc.if_else(packed, "packed", pc.if_else(csv, pc.if_else(headed, "odd", "csv"), form))
     for kind in pc.unique(form).to_pylist():
         yield kind, pc.indices_nonzero(pc.equal(form, kind))
 
@@ -94,10 +103,16 @@ FEW = 256
 """So many requests are read one by one where an odd one is among them; of more, the half that has none is still read at once."""
 
 
-def rows_in(kind: str, lines: Lines, columns: Sequence[Column], parse: ParseRecords | None) -> Rows:
-    """Rows of requests of one form (see `sorted_by_form`): at once where they are plain, in halves where some are odd."""
+def rows_in(kind: str, lines: Lines, columns: Sequence[Column], parse: ParseRecords | None, missing: Sequence[str] = MISSING) -> Rows:
+    """Rows of requests of one form (see `sorted_by_form`): at once where they are plain, in halves where some are odd.
+
+    Parameters
+    ----------
+    missing : cells of a CSV that mean missing
+    """
     if kind in {"csv", "record", "list"}:
-        for read in (partial(_of_plain, parse), _of_csv if kind == "csv" else _of_records if kind == "record" else _of_lists):
+        of_csv = partial(_of_csv, missing)
+        for read in (partial(_of_plain, parse), of_csv if kind == "csv" else _of_records if kind == "record" else _of_lists):
             try:
                 return read(kind, lines, columns)
             except (pa.ArrowException, ValueError):
@@ -105,11 +120,11 @@ def rows_in(kind: str, lines: Lines, columns: Sequence[Column], parse: ParseReco
         if len(lines.bodies) > FEW:
             half = len(lines.bodies) // 2
             parts = [(0, _sliced(lines, 0, half)), (half, _sliced(lines, half, len(lines.bodies)))]
-            found = [(start, rows_in(kind, some, columns, parse)) for start, some in parts]
+            found = [(start, rows_in(kind, some, columns, parse, missing)) for start, some in parts]
             rows = pa.Table.from_batches([rows for _, (rows, _, _) in found]).combine_chunks().to_batches()
             owners = np.concatenate([owners + start for start, (_, owners, _) in found])
             return rows[0] if rows else found[0][1][0], owners, sum(lost for _, (_, _, lost) in found)
-    return _one_by_one(lines, columns)
+    return _one_by_one(lines, columns, missing)
 
 
 def _sliced(lines: Lines, start: int, stop: int) -> Lines:
@@ -125,16 +140,16 @@ def _of_plain(parse: ParseRecords | None, kind: str, lines: Lines, columns: Sequ
     return _typed(cells, columns, len(owners)), owners, 0
 
 
-def _of_csv(_: str, lines: Lines, columns: Sequence[Column]) -> Rows:
+def _of_csv(missing: Sequence[str], _: str, lines: Lines, columns: Sequence[Column]) -> Rows:
     bodies = pc.utf8_rtrim_whitespace(lines.bodies)
     owners = np.repeat(np.arange(len(bodies)), pc.add(pc.count_substring(bodies, "\n"), 1).to_numpy(zero_copy_only=False))
-    rows = _read_csv(_joined(bodies, "\n"), columns)
+    rows = _read_csv(_joined(bodies, "\n"), columns, missing)
     if rows.num_rows != len(owners):
         raise ValueError("cells of a CSV hold line ends, or lines are empty")
     return rows, owners, 0
 
 
-def _read_csv(body: bytes, columns: Sequence[Column]) -> pa.RecordBatch:
+def _read_csv(body: bytes, columns: Sequence[Column], missing: Sequence[str]) -> pa.RecordBatch:
     from pyarrow import csv
 
     kinds = {column.name: pa.float64() if column.kind == "number" else pa.string() for column in columns}
@@ -143,7 +158,7 @@ def _read_csv(body: bytes, columns: Sequence[Column]) -> pa.RecordBatch:
         read_options=csv.ReadOptions(column_names=[column.name for column in columns], use_threads=False, block_size=len(body) + 2),
         parse_options=csv.ParseOptions(newlines_in_values=False, ignore_empty_lines=False),
         convert_options=csv.ConvertOptions(
-            column_types=kinds, null_values=["", "NA", "NaN", "nan", "null"], strings_can_be_null=True, quoted_strings_can_be_null=True
+            column_types=kinds, null_values=list(missing), strings_can_be_null=True, quoted_strings_can_be_null=True
         ),
     )
     return _typed({name: one(table[name]) for name in table.column_names}, columns, table.num_rows)
@@ -182,7 +197,7 @@ def _schema_of_json(columns: Sequence[Column]) -> pa.Schema:
     return pa.schema([(column.name, type_of(column)) for column in columns])
 
 
-def _one_by_one(lines: Lines, columns: Sequence[Column]) -> Rows:
+def _one_by_one(lines: Lines, columns: Sequence[Column], missing: Sequence[str]) -> Rows:
     """Every body by Python's own readers; one that cannot be read is lost, a cell that does not fit is missing."""
     rows: list[Mapping[str, Any]] = []
     owners: list[int] = []
@@ -190,7 +205,7 @@ def _one_by_one(lines: Lines, columns: Sequence[Column]) -> Rows:
     every = zip(lines.bodies.to_pylist(), lines.encodings.to_pylist(), lines.kinds.to_pylist(), strict=True)
     for place, (body, encoding, kind) in enumerate(every):
         try:
-            given = records_of(body, encoding, kind, columns)
+            given = records_of(body, encoding, kind, columns, missing)
             found = [{column.name: _plain(row.get(column.name), column) for column in columns} for row in given]
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError, pa.ArrowException):
             lost += 1
@@ -201,8 +216,12 @@ def _one_by_one(lines: Lines, columns: Sequence[Column]) -> Rows:
     return _typed(cells, columns, len(rows)), np.asarray(owners, np.int64), lost
 
 
-def records_of(body: str, encoding: str, kind: str, columns: Sequence[Column]) -> list[Mapping[str, Any]]:
+def records_of(body: str, encoding: str, kind: str, columns: Sequence[Column], missing: Sequence[str] = MISSING) -> list[Mapping[str, Any]]:
     """Rows of one body, whatever its form.
+
+    Parameters
+    ----------
+    missing : cells of a CSV that mean missing
 
     Raises
     ------
@@ -211,7 +230,7 @@ def records_of(body: str, encoding: str, kind: str, columns: Sequence[Column]) -
     plain = base64.b64decode(body) if encoding == "BASE64" else body.encode()
     base = kind.partition(";")[0].strip().lower()
     if encoding == "CSV" or base == "text/csv":
-        return _csv_records(plain.decode("utf-8", "replace"), columns)
+        return _csv_records(plain.decode("utf-8", "replace"), [] if HEADED in kind else [column.name for column in columns], missing)
     if "parquet" in base:
         import pyarrow.parquet as pq
 
@@ -238,12 +257,13 @@ def records_of(body: str, encoding: str, kind: str, columns: Sequence[Column]) -
     return rows
 
 
-def _csv_records(text: str, columns: Sequence[Column]) -> list[Mapping[str, Any]]:
+def _csv_records(text: str, names: list[str], missing: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Records of a CSV; without names, its first line has them."""
     import csv
 
-    names = [column.name for column in columns]
     rows = [row for row in csv.reader(io.StringIO(text)) if row]
-    return [dict(zip(names, row, strict=True)) for row in rows]
+    names, rows = (names, rows) if names else (rows[0], rows[1:])
+    return [{name: None if cell in missing else cell for name, cell in zip(names, row, strict=True)} for row in rows]
 
 
 def _plain(value: Any, column: Column) -> Any:
@@ -254,8 +274,10 @@ def _plain(value: Any, column: Column) -> Any:
     ValueError, OverflowError : a text that is none in UTF-8 (half a surrogate pair), a whole number beyond all that is counted with
     """
     if column.kind == "number":
-        if isinstance(value, (int, float)):
+        if isinstance(value, (int, float, Decimal)):
             return float(value)
+        if column.stored.startswith(("date", "timestamp")):
+            return _seconds(value)
         return float(value) if isinstance(value, str) and re.match(NUMBER, value) else None
     if value is None or isinstance(value, (dict, list)):
         return None
@@ -265,6 +287,19 @@ def _plain(value: Any, column: Column) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(label_text(pa.array([value]))[0].as_py()) if isinstance(value, (int, float)) else str(value).encode().decode()
+
+
+def _seconds(value: Any) -> float | None:
+    """Seconds since 1970 of a date that the model sees as a number, naive ones being UTC; None for what is no date."""
+    if isinstance(value, str):
+        try:
+            value = dt.datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    if not isinstance(value, dt.date):
+        return None
+    moment = value if isinstance(value, dt.datetime) else dt.datetime(value.year, value.month, value.day)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
 
 
 def _typed(cells: Mapping[str, pa.Array], columns: Sequence[Column], rows: int) -> pa.RecordBatch:

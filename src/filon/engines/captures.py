@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filon.engines.base import Column, File
-from filon.engines.bodies import Lines, ParseRecords, one, parsed, rows_in, sorted_by_form, taken, type_of
+from filon.engines.bodies import MISSING, Lines, ParseRecords, one, parsed, rows_in, sorted_by_form, taken, type_of
 
 EVENT, INFERENCE, MOMENT = "filon:event", "filon:inference", "filon:time"
 """Columns of captured rows beside the model's: the request's id (`id/2` for the third row of a request of several), the id that the caller
@@ -74,13 +74,16 @@ def blocks(stream: BinaryIO, size: int = BLOCK_BYTES) -> Iterator[bytes]:
         yield rest + b"\n"
 
 
-def rows_of(block: bytes, columns: Sequence[Column], parse: ParseRecords | None = None) -> tuple[pa.RecordBatch, int]:
+def rows_of(
+    block: bytes, columns: Sequence[Column], parse: ParseRecords | None = None, missing: Sequence[str] = MISSING
+) -> tuple[pa.RecordBatch, int]:
     """Typed rows of a block of lines.
 
     Parameters
     ----------
     columns : source columns of the model, in the order in which a CSV has them
     parse : a faster reader of plain records than Arrow's, of an engine that has one
+    missing : cells of a CSV that mean missing
 
     Returns
     -------
@@ -90,7 +93,7 @@ def rows_of(block: bytes, columns: Sequence[Column], parse: ParseRecords | None 
     parts = []
     for kind, chosen in sorted_by_form(lines):
         some = taken(lines, chosen)
-        rows, owners, lost = rows_in(kind, some, columns, parse)
+        rows, owners, lost = rows_in(kind, some, columns, parse, missing)
         bad += lost
         parts.append(_with_marks(rows, some, owners))
     whole = pa.Table.from_batches(parts, _schema(columns)).combine_chunks().to_batches() if parts else []

@@ -63,6 +63,7 @@ class Event:
     """One answered request.
 
     part : champion or challenger; classes, model : of the bundle that answered; columns : source columns of its training table
+    header : whether the first line of a CSV has names
     """
 
     event_id: str
@@ -76,6 +77,7 @@ class Event:
     columns: tuple[str, ...]
     model: dict[str, str]
     part: str
+    header: bool = False
 
     def held(self) -> int:
         """Bytes that wait with it, about: the body, the rows where they are kept to hide columns, the answers."""
@@ -261,9 +263,10 @@ class Capture:
         return json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=str).encode() + b"\n"
 
     def _input(self, event: Event) -> dict[str, str]:
+        kind = f"{event.kind}; header=present" if event.header and event.kind == CSV else event.kind
         if not self.hidden and event.kind in ENCODINGS:
             text = event.body.decode("utf-8", "replace")
-            return {"observedContentType": event.kind, "mode": "INPUT", "data": text, "encoding": ENCODINGS[event.kind]}
+            return {"observedContentType": kind, "mode": "INPUT", "data": text, "encoding": ENCODINGS[event.kind]}
         if not self.hidden:
             data = base64.b64encode(event.body).decode()
             return {"observedContentType": event.kind, "mode": "INPUT", "data": data, "encoding": "BASE64"}

@@ -110,6 +110,7 @@ class Served:
             columns=self.scorer.whole,
             model=self.writer.model,
             part=self.part.decode(),
+            header=asked.header,
         )
         self.capture.take(event)
 

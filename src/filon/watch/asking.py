@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from filon.engines.base import Column, Source
+from filon.engines.base import Column, Dialect, Source
 from filon.engines.captures import EVENT, INFERENCE, marked, recent
 from filon.engines.s3 import ask, filesystem, is_remote, key_of
 from filon.engines.storage import find_files
@@ -118,7 +118,14 @@ def source_of(bundle: Bundle, asked: Asked, since: float | None, listen: Listen)
         raise RecipeError("watch.data-or-capture", "live rows come from a table or from a capture", why, "--data PATH, or --capture PATH")
     if asked.data:
         return read_like(bundle.columns, _how(bundle, asked.data), Path.cwd(), listen)
-    found = [file for file in find_files(_capture_root(bundle, asked.capture), Path.cwd()) if file.path.endswith((".jsonl", ".jsonl.gz"))]
+    fix = "name the folder given to --capture of filon serve"
+    try:
+        every = find_files(_capture_root(bundle, asked.capture), Path.cwd())
+    except DataError as exc:
+        if exc.code != "read.file-missing":
+            raise
+        raise DataError("watch.nothing-captured", f"there is no {asked.capture}", exc.why, fix) from exc
+    found = [file for file in every if file.path.endswith((".jsonl", ".jsonl.gz"))]
     files = recent([file for file in found if file.size_bytes], since)
     if not files:
         why = (
@@ -126,14 +133,11 @@ def source_of(bundle: Bundle, asked: Asked, since: float | None, listen: Listen)
             if found
             else "it has no .jsonl file"
         )
-        raise DataError(
-            "watch.nothing-captured",
-            f"there is nothing to watch in {asked.capture}",
-            why,
-            "name the folder given to --capture of filon serve",
-        )
+        raise DataError("watch.nothing-captured", f"there is nothing to watch in {asked.capture}", why, fix)
     needed = (*bundle.inputs, *bundle.derived)
-    return Source(format="capture", files=files, dialect=None, columns=marked(needed), origin=asked.capture)
+    words = bundle.record.get("run", {}).get("read", {}).get("missing", ())
+    dialect = Dialect(missing=tuple(dict.fromkeys(("", *words))))  # as the server read them
+    return Source(format="capture", files=files, dialect=dialect, columns=marked(needed), origin=asked.capture)
 
 
 def _capture_root(bundle: Bundle, place: str) -> str:

@@ -85,8 +85,17 @@ def test_tables_are_kept_too(keeping: Make, tmp_path: Path) -> None:
     with pa.ipc.new_stream(sink, table.schema) as out:
         out.write_table(table)
     ask(app, "POST", "/invocations", sink.getvalue(), content_type=ARROW)
+    ask(app, "POST", "/invocations", b"job,age\n", content_type="text/csv; header=present")  # refused, so not kept
+    ask(
+        app,
+        "POST",
+        "/invocations",
+        f"{','.join(reversed(GOOD))}\ntrue,28001,miner,20.5,41\n".encode(),
+        content_type="text/csv;header=present",
+    )
     capture.close()
-    first, second = (line["captureData"]["endpointInput"] for line in lines(tmp_path))
+    first, second, third = (line["captureData"]["endpointInput"] for line in lines(tmp_path))
+    assert (third["observedContentType"], third["encoding"]) == ("text/csv; header=present", "CSV")
     assert (first["encoding"], first["data"]) == ("CSV", "41,20.5,miner,28001,true\n")
     assert (second["encoding"], base64.b64decode(second["data"])) == ("BASE64", sink.getvalue())
 

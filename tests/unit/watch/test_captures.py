@@ -4,13 +4,17 @@ import base64
 import datetime as dt
 import io
 import json
+from decimal import Decimal
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from filon.engines.base import Column, File
-from filon.engines.captures import EVENT, INFERENCE, MOMENT, blocks, recent, rows_of
+from filon.engines.base import Column, File, Source
+from filon.engines.captures import EVENT, INFERENCE, MOMENT, blocks, marked, recent, rows_of
+from filon.engines.embedded.captured import CapturedTable
 from filon.engines.embedded.records import RecordParser
+from filon.events import Event
 
 COLUMNS = (Column(name="age", kind="number"), Column(name="job", kind="category"), Column(name="member", kind="boolean"))
 PLAIN = [{"age": 31.0, "job": "técnico", "member": True}, {"age": None, "job": None, "member": False}]
@@ -36,6 +40,7 @@ CSV_TEXT = "31,técnico,true\n,,false\n"
 FORMS = {
     "csv": (CSV_TEXT, "CSV", "text/csv"),
     "csv of a SageMaker endpoint in base64": (base64.b64encode(CSV_TEXT.encode()).decode(), "BASE64", "text/csv"),
+    "csv with names in another order": ("member,job,age\ntrue,técnico,31\nfalse,,\n", "CSV", "text/csv; header=present"),
     "list of records": (json.dumps(PLAIN), "JSON", "application/json"),
     "records with words for numbers and booleans": (
         json.dumps([{"age": "31", "job": "técnico", "member": "yes"}, {"job": None, "member": 0}]),
@@ -91,6 +96,41 @@ def test_a_cell_that_no_column_holds_costs_its_own_request_only(cell: str, form:
         rows, bad = rows_of(good + odd + good, COLUMNS, parse)
         assert bad == 1
         assert rows.select(["age", "job", EVENT]).to_pylist() == [{"age": 5.0, "job": "a", EVENT: "good"}] * 2
+
+
+def test_words_that_mean_missing_are_those_of_the_recipe() -> None:
+    for text in ("?,NA,true\n", '?,"NA",true\n\n'):  # at once, and one by one
+        rows, bad = rows_of(line(text, "CSV", "text/csv"), COLUMNS, missing=("", "?"))
+        assert (bad, rows.select(["age", "job", "member"]).to_pylist()) == (0, [{"age": None, "job": "NA", "member": True}])
+    rows, _ = rows_of(line("1,?,true\n", "CSV", "text/csv") + line('2,"?\n",true\n', "CSV", "text/csv"), COLUMNS, missing=("", "?"))
+    assert rows.column("job").to_pylist() == [None, "?\n"]
+
+
+def test_decimals_and_dates_are_the_numbers_that_the_model_sees() -> None:
+    import pyarrow.parquet as pq
+
+    columns = (Column(name="owed", kind="number", stored="decimal128(12, 2)"), Column(name="since", kind="number", stored="timestamp[us]"))
+    out = io.BytesIO()
+    moment = dt.datetime(2024, 2, 29, 12)
+    pq.write_table(pa.table({"owed": pa.array([Decimal("12.50")], pa.decimal128(12, 2)), "since": [moment]}), out)
+    texts = line('{"owed": 12.5, "since": "2024-02-29T12:00:00"}', "JSON", "application/json")
+    packed = line(base64.b64encode(out.getvalue()).decode(), "BASE64", "application/vnd.apache.parquet")
+    for block in (packed, texts):
+        rows, bad = rows_of(block, columns)
+        assert bad == 0
+        assert rows.select(["owed", "since"]).to_pylist() == [{"owed": 12.5, "since": moment.replace(tzinfo=dt.UTC).timestamp()}]
+
+
+def test_a_row_on_which_a_derived_column_fails_costs_itself_only(tmp_path: Path) -> None:
+    derived = Column(name="year", kind="number", stored="BIGINT", sql="year(strptime(job, '%Y'))")
+    asked = json.dumps([{"job": job} for job in ("2020", "soon", "2021", None)])
+    (tmp_path / "c.jsonl").write_bytes(line(asked, "JSON", "application/json"))
+    file = File(path=str(tmp_path / "c.jsonl"), size_bytes=1)
+    source = Source(format="capture", files=(file,), dialect=None, columns=marked((COLUMNS[1], derived)), origin="c")
+    heard: list[Event] = []
+    rows = [row for batch in CapturedTable(source, 1, heard.append).batches() for row in batch.to_pylist()]
+    assert [(row[EVENT], row["year"]) for row in rows] == [("e1/0", 2020), ("e1/2", 2021), ("e1/3", None)]
+    assert "1 captured rows are left out" in heard[-1].text
 
 
 def test_hidden_columns_are_missing() -> None:

@@ -1,7 +1,6 @@
 """DuckDB's reader of captured records says what Python's says, and refuses what it would read otherwise."""
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -60,7 +59,7 @@ def by_event(found: tuple[pa.RecordBatch, int]) -> tuple[dict[str, str], int]:
 def slowly(monkeypatch: pytest.MonkeyPatch, given: bytes) -> tuple[dict[str, str], int]:
     """Every body by Python's own readers."""
     with monkeypatch.context() as patched:
-        patched.setattr(captures, "rows_in", lambda _, lines, columns, __: bodies._one_by_one(lines, columns))
+        patched.setattr(captures, "rows_in", lambda _, lines, columns, __, missing: bodies._one_by_one(lines, columns, missing))
         return by_event(rows_of(given, COLUMNS))
 
 
@@ -96,9 +95,9 @@ def test_one_odd_request_costs_the_others_little(monkeypatch: pytest.MonkeyPatch
     slow: list[int] = []
     before = bodies._one_by_one
 
-    def counted(lines: bodies.Lines, columns: Sequence[Column]) -> bodies.Rows:
+    def counted(lines: bodies.Lines, *more: Any) -> bodies.Rows:
         slow.append(len(lines.bodies))
-        return before(lines, columns)
+        return before(lines, *more)
 
     monkeypatch.setattr(bodies, "_one_by_one", counted)
     texts = [json.dumps(GOOD[0])] * 5000
