@@ -88,6 +88,11 @@ def test_what_a_server_captured_is_watched_and_labels_are_joined_later(trained: 
     pacsv.write_csv(pa.table({"event_id": events, "deposit": live["deposit"]}), tmp_path / "labels.csv")
     said = filon("watch", str(trained / "bundle"), "--capture", "capture", "--labels", "labels.csv", "--out", "w", "--json")
     assert said.result["result"]["labelled"] == 400
+    pacsv.write_csv(pa.table({"event_id": [f"{event}/0" for event in events], "deposit": live["deposit"]}), tmp_path / "other.csv")
+    none = filon("watch", str(trained / "bundle"), "--capture", "capture", "--labels", "other.csv", "--out", "w")
+    assert none.code == 0  # labels may be late: no alarm, but it is said
+    assert "note   no row is named by the labels" in none.out + none.err
+    assert "0 of 400 rows have one" in none.out + none.err
     pacsv.write_csv(bank_like(400, seed=60), tmp_path / "live.csv")
     whole = filon("watch", str(trained / "bundle"), "--data", "live.csv", "--out", "w", "--json")
     both = [{one["name"]: one["live"]["value"] for one in each.result["result"]["metrics"]} for each in (said, whole)]
@@ -103,6 +108,7 @@ def test_mistakes_are_told_by_their_code(trained: Path, filon: Filon, tmp_path: 
         ((), "watch.data-or-capture"),
         (("--data", "x.csv", "--since", "soon"), "watch.since-unreadable"),
         (("--data", "x.csv", "--since", "7d"), "watch.no-time"),
+        (("--capture", "nowhere"), "watch.nothing-captured"),
         (("--data", "x.csv", "--set", "watch.pis=1"), "watch.bad-set"),
         (("--data", "x.csv", "--labels", "x.csv", "--set", "watch.psi=-1"), "watch.bad-set"),
     ):

@@ -79,7 +79,9 @@ def command(
             f"  {'alarm' if one.level == 'warning' else 'note '}  {said.what}: {said.evidence}",
             fg="red" if one.level == "warning" else "yellow",
         )
-    if not drift.alarms:
+    if labels:
+        terminal.say(f"  labels   {drift.labelled:,} of {drift.rows:,} rows have one")
+    if not drift.alarms and drift.judged:
         terminal.say(f"  no alarm: {drift.rows:,} rows look like the {drift.baseline_rows:,} of training", bold=True)
     terminal.say(f"  page     {done.path / 'watch.html'}")
     terminal.result({"path": str(done.path), **done.plain})

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from filon.errors import DataError
+from filon.check.wording import finding
+from filon.errors import DataError, some
 from filon.events import Event, Listen, silence
 from filon.watch.asking import Asked, join_of, moment_of, settings_of, source_of, time_of
 from filon.watch.baseline import baseline_of
@@ -48,12 +49,14 @@ def watch(bundle: Bundle, asked: Asked, engine: Engine, listen: Listen = silence
     metric = str(bundle.record.get("run", {}).get("metric", ""))
     listen(Event(stage="watch", text=f"{survey.rows:,} rows against {baseline.rows:,} of training"))
     found = compare(baseline, plan, survey, settings, metric)
+    labelled = sum(tally.rows - tally.unlabelled for tally in survey.tallies.values())
+    unjoined = [finding("info", "watch.labels-unjoined", rows=survey.rows, by=some(join.named))] if join and not labelled else []
     return Drift(
         model=bundle.name,
         version=bundle.version,
         source=rows.origin,
         rows=survey.rows,
-        labelled=sum(tally.rows - tally.unlabelled for tally in survey.tallies.values()),
+        labelled=labelled,
         baseline_rows=baseline.rows,
         late=survey.late,
         judged=found.judged,
@@ -65,5 +68,5 @@ def watch(bundle: Bundle, asked: Asked, engine: Engine, listen: Listen = silence
         classes=found.classes,
         metrics=found.metrics,
         periods=found.periods,
-        findings=found.findings,
+        findings=(*found.findings, *unjoined),
     )
