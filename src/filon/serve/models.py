@@ -129,10 +129,25 @@ class Models:
         return self._shelved().get(name)
 
     def _shelved(self) -> dict[str, Path]:
-        return {} if self.shelf is None else {folder.name: folder for folder in self.shelf.iterdir() if (folder / sealed.RECORD).is_file()}
+        return {} if self.shelf is None else shelved(self.shelf)
 
     def _names(self) -> str:
         return some(sorted(self._shelved())) or "one that is there (now there is none)"
+
+
+def shelved(shelf: Path) -> dict[str, Path]:
+    """Bundles of a folder by their names."""
+    return {folder.name: folder for folder in shelf.iterdir() if (folder / sealed.RECORD).is_file()}
+
+
+def told_champion(state: Path | None, shelf: Path | None) -> Path | None:
+    """The champion that the workers of this server were told last, where it is on the shelf; None when they were told nothing."""
+    if state is None or shelf is None:
+        return None
+    try:
+        return shelved(shelf).get(_told(state / PLAN).champion)
+    except OSError:  # nothing was told, or the shelf is away
+        return None
 
 
 def _planned(wish: object, now: Plan) -> Plan:
@@ -147,6 +162,8 @@ def _planned(wish: object, now: Plan) -> Plan:
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1 or not isinstance(shadow, bool):
         raise _unfit("share is a number from 0 to 1, shadow is true or false")
     if challenger is None:
+        if wish.get("share") or wish.get("shadow"):
+            raise _unfit("there is no challenger in service whose share or shadow it could be")
         return Plan(champion=champion)
     return Plan(champion=champion, challenger=challenger, share=float(share), shadow=shadow)
 

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from filon.errors import SetupError
-from filon.package.bundle import open_bundle
+from filon.errors import FilonError, SetupError
+from filon.package.bundle import Bundle, open_bundle
 from filon.serve.app import App
 from filon.serve.capture import STOP_S, Capture, refuse_unknown
 from filon.serve.meters import Meters
-from filon.serve.models import Models
+from filon.serve.models import Models, told_champion
 from filon.serve.problems import RefusedError
 from filon.serve.served import Served
 from filon.serve.settings import ServeSettings
@@ -52,14 +52,12 @@ def work(
     uvicorn, quick = _uvicorn()
     meters = Meters(None if state is None else state / f"meters-{slot}")
     threads = max(1, (os.cpu_count() or 1) // settings.workers)
-    bundle = open_bundle(settings.bundle)
-    if settings.capture.folder:
-        refuse_unknown(settings.capture, [column.name for column in bundle.columns if not column.sql])
+    shelf = Path(settings.models or settings.shelf) if settings.models or settings.shelf else None
+    bundle = _opened(settings, told_champion(state, shelf))
     capture = Capture(settings.capture, meters, slot) if settings.capture.folder else None
     champion = Served(bundle, meters, threads=threads, capture=capture)
     champion.warm()
-    shelf = settings.models or settings.shelf
-    models = Models(champion, shelf=Path(shelf) if shelf else None, state=state, closed=not settings.models and bool(settings.shelf))
+    models = Models(champion, shelf=shelf, state=state, closed=not settings.models and bool(settings.shelf))
     if state is not None:
         _catch_up(models)  # what the server was told before this worker began
         threading.Thread(target=_follow, args=(models, os.getppid()), name="filon-follow", daemon=True).start()
@@ -85,6 +83,19 @@ def work(
     until = server.told_at + DRAIN_S + WRITE_S
     if capture is not None and (lost := capture.close(max(STOP_S + 1, until - time.monotonic()))):
         log(f"{lost} requests could not be written to the capture: {capture.trouble}")
+
+
+def _opened(settings: ServeSettings, told: Path | None) -> Bundle:
+    """What this server was told last: the bundle it was started with may be gone by then. That one, where the other does not open."""
+    if told is not None:
+        try:
+            return open_bundle(told)
+        except FilonError as exc:
+            log(f"{told.name} is not served by this worker: {exc.why}")
+    bundle = open_bundle(settings.bundle)
+    if settings.capture.folder:
+        refuse_unknown(settings.capture, [column.name for column in bundle.columns if not column.sql])
+    return bundle
 
 
 class _Absent:

@@ -1,5 +1,6 @@
 """Workers on one socket, and a light supervisor that puts another one in the place of one that dies."""
 
+import atexit
 import json
 import os
 import secrets
@@ -89,7 +90,8 @@ class Supervisor:
         return self.state / f"ready-{slot}"
 
     def _start(self, slot: int) -> None:
-        self._ready(slot).unlink(missing_ok=True)
+        for file in (self._ready(slot), self.state / f"failed-{slot}"):
+            file.unlink(missing_ok=True)
         words = {"settings": self.settings.to_plain(), "fd": self.bound.fileno(), "state": str(self.state), "slot": slot}
         command = [sys.executable, "-m", "filon.serve.workers", json.dumps(words)]
         self.workers[slot] = subprocess.Popen(command, pass_fds=(self.bound.fileno(),), stdin=subprocess.DEVNULL)
@@ -115,15 +117,25 @@ class Supervisor:
                 young = now - self.born[slot] < YOUNG_S
                 self.pause[slot] = min(2 * self.pause[slot], MOST_PAUSE_S) if young else 0.1
                 self.due[slot] = now + (self.pause[slot] if young else 0.0)
-                log(f"worker {slot} ended ({_ending(code)}), another one takes its place")
+                log(f"worker {slot} ended ({self._reason(slot, code)}), another one takes its place")
             if now >= self.due[slot]:
                 del self.due[slot]
                 self._start(slot)
 
-    def _failure(self, slot: int, code: int) -> FilonError:
+    def _said(self, slot: int) -> Any:
+        """What a worker said of its failure; None when it said nothing."""
         try:
-            told = json.loads((self.state / f"failed-{slot}").read_text(encoding="utf-8"))
+            return json.loads((self.state / f"failed-{slot}").read_text(encoding="utf-8"))
         except OSError:
+            return None
+
+    def _reason(self, slot: int, code: int) -> str:
+        told = self._said(slot)
+        return _ending(code) if told is None else f"{told['code']}: {told['what']}, {told['why']}"
+
+    def _failure(self, slot: int, code: int) -> FilonError:
+        told = self._said(slot)
+        if told is None:
             fix = "look at what it wrote to standard error; try --workers 1"
             return BundleError("serve.bundle-refused", "a worker ended before it answered", _ending(code), fix)
         family = getattr(errors, told["family"])
@@ -188,4 +200,8 @@ def main(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    code = main(sys.argv[1])
+    atexit._run_exitfuncs()  # folders of scratch go
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # all is answered and kept: no thread that nobody waits for holds it up, and DuckDB counts no objects as leaked

@@ -88,6 +88,8 @@ def test_a_new_champion_answers_after_the_swap(serving: Make, shelf: Path) -> No
         (b'{"champion": 7}', 400, "serve.share-unfit"),
         (b'{"challenger": "second", "share": 2}', 400, "serve.share-unfit"),
         (b'{"challenger": "second", "share": true}', 400, "serve.share-unfit"),
+        (b'{"share": 0.5}', 400, "serve.share-unfit"),  # of whom? nobody challenges
+        (b'{"challenger": null, "shadow": true}', 400, "serve.share-unfit"),
         (b'{"model": "second"}', 400, "serve.share-unfit"),
         (b"{}", 400, "serve.share-unfit"),
         (b"[", 400, "serve.body-unreadable"),
