@@ -3,6 +3,7 @@
 A process of its own, so that a server never imports MLflow; what it found is the last line it prints.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -37,20 +38,31 @@ def fetch(words: dict[str, str]) -> dict[str, str]:
 
 
 def _put(registry: Registry, version: Any, folder: Path) -> None:
+    """The version on the shelf, proved; a copy that is there and does not prove itself (half deleted, a bad disk) is fetched again."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.exists():
+        with contextlib.suppress(FilonError):
+            _prove(folder)
+            return
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    try:
+        registry.copy(version, beside)
+        _prove(beside)
+        if folder.exists():
+            folder.rename(old)
+        beside.rename(folder)
+    finally:
+        for rest in (beside, old):
+            shutil.rmtree(rest, ignore_errors=True)
+
+
+def _prove(folder: Path) -> None:
     from filon.package import open_bundle
     from filon.serve.meters import Meters
     from filon.serve.served import Served
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    try:
-        if not folder.exists():
-            registry.copy(version, beside)
-        Served(open_bundle(beside if beside.exists() else folder), Meters(), threads=1).warm()
-        if beside.exists():
-            beside.rename(folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    Served(open_bundle(folder), Meters(), threads=1).warm()
 
 
 def main(text: str) -> int:

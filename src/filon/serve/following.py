@@ -123,6 +123,8 @@ class Follower(threading.Thread):
     def _look(self) -> bool:
         self._number = ""
         self._number = self._pointed()
+        if self._number != self.refused:  # the alias has moved since; when it comes back, that version has another chance
+            self.refused = ""
         if self._number in {self.have, self.refused}:
             self._heard()
             return False

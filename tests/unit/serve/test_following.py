@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -10,11 +11,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from filon.errors import BundleError, SetupError
+from filon.package import Bundle, open_bundle
+from filon.registry import fetching
 from filon.serve import following
 from filon.serve.following import Follower, first, pointed
 from filon.serve.meters import PLACES
@@ -120,6 +124,9 @@ def test_a_version_that_does_not_prove_itself_is_asked_for_once(
         assert not follower.look()
     assert (len(tries), counted(follower, "registry_refused"), plan(tmp_path)) == (1, 1, {})
     assert "version 1 stays" in capsys.readouterr().err
+    for registry.version in ("1", "2"):  # away and back: the version may have been mended meanwhile
+        follower.look()
+    assert len(tries) == 2
     monkeypatch.setattr(following, "fetch", lambda *words: {"version": "3", "folder": "bank-v3"})
     registry.version = "3"
     assert follower.look()
@@ -184,6 +191,24 @@ print(json.dumps({"error": error} if "shelf" in words else {"version": "2"}))
         assert not follower.look()
     assert (tmp_path / "asked").read_text() == "looked fetched looked looked "
     assert counted(follower, "registry_refused") == 1
+
+
+def test_a_copy_on_the_shelf_that_was_damaged_is_fetched_again(sealed: Callable[..., Bundle], tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def copy(version: str, folder: Path) -> None:
+        asked.append(version)
+        shutil.copytree(sealed().path, folder)
+
+    registry, folder = SimpleNamespace(copy=copy), tmp_path / "shelf" / "bank-v3"
+    for _ in range(2):
+        fetching._put(registry, "3", folder)
+    assert asked == ["3"]
+    (folder / "model.ubj").unlink()
+    fetching._put(registry, "3", folder)
+    assert asked == ["3", "3"]
+    assert open_bundle(folder).version == sealed().version
+    assert [path.name for path in folder.parent.iterdir()] == ["bank-v3"]
 
 
 def test_a_start_without_the_registry_serves_what_was_served_last(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
