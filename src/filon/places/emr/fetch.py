@@ -1,16 +1,21 @@
-"""Outputs come home: downloaded beside their place, and renamed when they are whole (law 6)."""
+"""Outputs come home: downloaded beside their place and renamed when they are whole (law 6); what stands there already is not lost."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from filon.errors import PlaceError
+from filon.errors import PlaceError, RecipeError, some
 from filon.events import Event, Listen
+from filon.files import write_atomic
 from filon.places.base import Handle
 from filon.places.emr.bucket import Address, Bucket, address
+
+LAST: Mapping[str, str] = {"train": "manifest.json", "evaluate": "metrics.json"}
+"""The file of an output that is written last, by the job's verb."""
 
 
 def fetch(bucket: Bucket, handle: Handle, listen: Listen, *, out: Path | None = None) -> Path:
@@ -18,7 +23,8 @@ def fetch(bucket: Bucket, handle: Handle, listen: Listen, *, out: Path | None = 
 
     Parameters
     ----------
-    out : the folder they go to; by default a training goes among the local runs under its own run id, so that every command knows it
+    out : the folder they go to; by default a training goes among the local runs under its own run id, so that every command knows it.
+        In a folder that holds this very output already, only files that are lacking are brought, and all others stay as they are
 
     Returns
     -------
@@ -27,38 +33,85 @@ def fetch(bucket: Bucket, handle: Handle, listen: Listen, *, out: Path | None = 
     Raises
     ------
     PlaceError : `places.not-finished`
+    RecipeError : `places.folder-taken`
     """
     place = address(handle.out)
     found = bucket.listed(place)
-    keys = {str(one["Key"])[len(place.key) + 1 :]: str(one["Key"]) for one in found}
-    last = {"train": "manifest.json", "evaluate": "metrics.json"}.get(handle.job.verb, "")
-    alone = not keys and bucket.has(place) is not None
-    if not alone and (not keys or (last and last not in keys)):
+    sizes = {str(one["Key"])[len(place.key) + 1 :]: int(one["Size"]) for one in found}
+    last = LAST.get(handle.job.verb, "")
+    alone = bucket.has(place) if not sizes else None
+    if alone is None and (not sizes or (last and last not in sizes)):
         raise PlaceError(
             "places.not-finished",
             f"{handle.out} is not finished",
-            f"{len(keys)} files are there, and {last or 'no result'} comes last",
+            f"{len(sizes)} files are there, and {last or 'no result'} comes last",
             f"filon attach {handle.id} follows the job; filon doctor {handle.id} says why it failed",
         )
-    target = out or _home(bucket, handle, place, last in keys and last == "manifest.json")
-    if alone:
-        keys = {place.key.rpartition("/")[2]: place.key}
-    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    shutil.rmtree(beside, ignore_errors=True)
-    for done, (name, key) in enumerate(sorted(keys.items()), 1):
-        file = beside / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(bucket.read(Address(bucket=place.bucket, key=key)))
-        listen(Event(stage="fetch", text=name, done=done, total=len(keys)))
-    if target.exists():
-        shutil.rmtree(target)  # fetched before: the newer copy takes its place
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside.rename(target)
+    if alone is not None:  # one object: its folder is fetched, and it is all there is in it
+        sizes, place = {place.key.rpartition("/")[2]: alone}, Address(bucket=place.bucket, key=place.key.rpartition("/")[0])
+    target = (out or _home(bucket, handle, last)).absolute()
+    if not target.is_dir():
+        return _bring_whole(bucket, place, sorted(sizes), target, listen)
+    _refuse_other(bucket, place, sizes, last, target)
+    lacking = [name for name in sizes if not (target / name).exists()]
+    if not lacking:
+        listen(Event(stage="fetch", text=f"{target} has it all already"))
+    for done, name in enumerate(sorted(lacking, key=lambda name: (name == last, name)), 1):
+        write_atomic(target / name, bucket.read(place / name))
+        listen(Event(stage="fetch", text=name, done=done, total=len(lacking)))
     return target
 
 
-def _home(bucket: Bucket, handle: Handle, place: Address, is_run: bool) -> Path:
-    if is_run:
-        manifest = json.loads(bucket.read(place / "manifest.json"))
-        return Path(handle.job.runs) / str(manifest["run_id"])
+def _bring_whole(bucket: Bucket, place: Address, names: list[str], target: Path, listen: Listen) -> Path:
+    """A folder that is not there yet: it appears when it is whole."""
+    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        for done, name in enumerate(names, 1):
+            write_atomic(beside / name, bucket.read(place / name))
+            listen(Event(stage="fetch", text=name, done=done, total=len(names)))
+        beside.rename(target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return target
+
+
+def _refuse_other(bucket: Bucket, place: Address, sizes: Mapping[str, int], last: str, target: Path) -> None:
+    """Let pass a folder that is empty, or has nothing but this very output in it; its own manifest tells, whatever else was put beside.
+
+    Raises
+    ------
+    RecipeError : `places.folder-taken`
+    """
+    if last and (target / last).is_file():
+        theirs = bucket.read(place / last)
+        same = (
+            _run_id(theirs) == _run_id((target / last).read_bytes()) if last == "manifest.json" else (target / last).read_bytes() == theirs
+        )
+        foreign = [] if same else [last]
+    else:
+        foreign = [name for name, size in _files(target) if sizes.get(name) != size]
+    if foreign:
+        why = f"{target} has {some(sorted(foreign))}, which is not of {place.uri}"
+        raise RecipeError("places.folder-taken", "the folder holds something else", why, "filon fetch RUN --out A-NEW-FOLDER")
+
+
+def _files(folder: Path) -> Iterable[tuple[str, int]]:
+    """Every file by its name below the folder, with its size; not what a fetch that was killed left half-written."""
+    for file in folder.rglob("*"):
+        if file.is_file() and not (file.name.startswith(".") and file.name.endswith(".tmp")):
+            yield file.relative_to(folder).as_posix(), file.stat().st_size
+
+
+def _run_id(manifest: bytes) -> str:
+    try:
+        return str(json.loads(manifest)["run_id"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def _home(bucket: Bucket, handle: Handle, last: str) -> Path:
+    place = address(handle.out)
+    if last == "manifest.json":
+        return Path(handle.job.runs) / _run_id(bucket.read(place / last))
     return Path.cwd() / place.key.rpartition("/")[2]
