@@ -3,7 +3,7 @@
 import datetime as dt
 import difflib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,11 +13,13 @@ import numpy as np
 import pyarrow as pa
 
 from filon.engines.base import Column
+from filon.engines.cast import FALSE, TRUE
 from filon.errors import FilonError, some
 from filon.package.bundle import Bundle
 from filon.package.frames import take
 from filon.package.match import typed
 from filon.package.one_row import RowEncoder, UnusualError
+from filon.rows.cells import is_text
 from filon.serve import problems
 from filon.serve.bodies import TEXTS, Rows, Unread, numbers_of_texts, ragged_rows
 from filon.serve.problems import RefusedError, refused
@@ -41,6 +43,9 @@ UNTIL: ContextVar[float] = ContextVar("UNTIL", default=float("inf"))
 
 DERIVE_FAILED = frozenset({"read.derive-failed", "read.derive-not-whole"})
 """An expression of the recipe fails on some row: a fault of that row here, where in training it is the recipe's."""
+
+BOOLEANS = frozenset(("", *TRUE, *FALSE))
+"""Texts that a boolean column takes."""
 
 WARNED_ROWS = 1000
 """Rows of a batch whose unseen categories are named; the count covers all."""
@@ -77,6 +82,11 @@ class Scorer:
             for place, item in enumerate(bundle.encoding.features)
             if item.kind == "category" and item.categories and item.name in by_name
         ]
+        self._booleans = [
+            (place, item.name)
+            for place, item in enumerate(bundle.encoding.features)
+            if item.name in by_name and by_name[item.name].kind == "boolean"
+        ]
         self._places = np.array([place for place, _ in self.categories], np.int64)
         self._dated = [
             column.name for column in bundle.inputs if column.kind == "number" and column.stored.startswith(("date", "timestamp"))
@@ -111,7 +121,7 @@ class Scorer:
     def one(self, row: Mapping[str, object]) -> Scores | None:
         """The answer of one ordinary record, in tens of microseconds; None when it must go the long way."""
         matrix = self.encoder.encode(row)
-        if matrix is None:
+        if matrix is None or self._has_odd_boolean(matrix, [row]):
             return None
         unseen = self._unseen_of(matrix[0], row)
         found = self.bundle.probability(matrix, self.threads)
@@ -183,7 +193,15 @@ class Scorer:
         except (KeyError, TypeError, UnusualError, FilonError):
             return None
         matrix[np.isinf(matrix)] = np.nan
-        return matrix
+        return None if self._has_odd_boolean(matrix, rows) else matrix
+
+    def _has_odd_boolean(self, matrix: np.ndarray, rows: Sequence[Mapping[str, object]]) -> bool:
+        """Whether a text for true or false is neither: such a row is refused, as a text for a number is."""
+        for place, name in self._booleans:
+            lost = np.isnan(matrix[:, place])
+            if lost.any() and not all(_says(rows[number].get(name)) for number in np.flatnonzero(lost).tolist()):
+                return True
+        return False
 
     def _through_arrow(self, rows: list[Any]) -> np.ndarray:
         return self.bundle.matrix(typed(take(rows), self.inputs))
@@ -225,6 +243,7 @@ class Scorer:
 
     def _table(self, table: pa.Table) -> tuple[np.ndarray, dict[int, RefusedError], dict[int, tuple[str, ...]], int]:
         table, refusals = self._csv_numbers(table)
+        self._odd_booleans(table, refusals)
         matrix = np.concatenate(list(self._matrices(table, 0, refusals)))
         unseen, count = self._unseen_in(table, matrix, refusals)
         return matrix, refusals, unseen, count
@@ -259,6 +278,17 @@ class Scorer:
                 for row in bad:
                     refusals.setdefault(row, self._wrong(column, "", row))
         return table, refusals
+
+    def _odd_booleans(self, table: pa.Table, refusals: dict[int, RefusedError]) -> None:
+        """Refuse rows of a table whose text for true or false is neither."""
+        for column in self.inputs:
+            if column.kind != "boolean" or table.schema.names.count(column.name) != 1 or not is_text(table.field(column.name).type):
+                continue
+            known: dict[Any, bool] = {word: _says(word) for word in table.column(column.name).unique().to_pylist()}
+            if not all(known.values()):
+                for row, cell in enumerate(table.column(column.name).to_pylist()):
+                    if not known[cell]:
+                        refusals.setdefault(row, self._wrong(column, cell, row))
 
     def _unseen_in(self, table: pa.Table, matrix: np.ndarray, refusals: Mapping[int, object]) -> tuple[dict[int, tuple[str, ...]], int]:
         found: dict[int, list[str]] = {}
@@ -297,6 +327,11 @@ def _still_awaited() -> None:
         raise refused("serve.took-too-long", "the answer took too long", "the time of a request is over", "send fewer rows at once")
 
 
+def _says(value: object) -> bool:
+    """Whether a value of a boolean column is one, or missing (as a blank text is)."""
+    return not isinstance(value, str) or value.strip().lower() in BOOLEANS
+
+
 def _is_there(value: object) -> bool:
     return value is not None and value == value
 
@@ -304,6 +339,8 @@ def _is_there(value: object) -> bool:
 def _fits(value: object, column: Column) -> bool:
     if value is None or (isinstance(value, (bool, int, float)) and column.kind != "date"):
         return True
+    if column.kind == "boolean":
+        return isinstance(value, str) and _says(value)
     return isinstance(value, (str, dt.date)) if column.kind != "number" else isinstance(value, dt.date)
 
 
@@ -324,5 +361,5 @@ def _with_dates(row: Any, names: list[str]) -> Any:
 
 
 def _json_word(value: object) -> str:
-    words = {bool: "boolean", int: "number", float: "number", str: "text", list: "list", dict: "object", type(None): "null"}
+    words = {bool: "boolean", int: "number", float: "number", str: "text", list: "list", dict: "record", type(None): "null"}
     return words.get(type(value), type(value).__name__)

@@ -116,6 +116,7 @@ def test_every_form_of_answer_says_the_same(make: Make) -> None:
         ({"age": "41"}, "serve.value-type", "age", "a number"),
         ({"job": ["miner"]}, "serve.value-type", "job", "a text"),
         ({"member": {}}, "serve.value-type", "member", "true or false"),
+        ({"member": "perhaps"}, "serve.value-type", "member", "true or false"),
     ],
 )
 @pytest.mark.parametrize("derived", [False, True])
@@ -149,6 +150,8 @@ def test_a_batch_answers_good_rows_and_tells_bad_ones_by_number(make: Make, deri
 def test_a_csv_with_a_bad_cell_answers_its_other_rows(make: Make) -> None:
     heard = ask(make(), "POST", "/invocations", b"41,20.5,miner,28001,true\nforty,1,miner,28001,no\n,,,,\n", content_type="text/csv")
     first, second, third = heard.json["predictions"]
+    words = ask(make(), "POST", "/invocations", b"41,20.5,miner,28001,TRUE\n41,20.5,miner,28001,perhaps\n", content_type="text/csv")
+    assert [row.get("error", {}).get("field") for row in words.json["predictions"]] == [None, "member"]
     assert first["label"]
     assert (second["error"]["row"], second["error"]["field"]) == (1, "age")
     assert third["label"]
