@@ -126,3 +126,11 @@ def proxy(account: Account) -> Iterator[Between]:
 @pytest.fixture
 def settings(stub_archive: Path) -> EmrSettings:
     return EmrSettings(region="us-east-1", bucket=f"s3://{BUCKET}/filon", archive=str(stub_archive))
+
+
+@pytest.fixture
+def slow(account: Account) -> Iterator[None]:
+    """Steps take five minutes."""
+    (account.folder / "slow").touch()
+    yield
+    (account.folder / "slow").unlink()

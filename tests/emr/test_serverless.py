@@ -6,12 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.emr.test_submission import RECIPE, Victims, job, kill_at, ran, victims
+from tests.emr.jobs import RECIPE, job, ran
+from tests.emr.test_killed import Victims, kill_at, victims
 from tests.servers.aws import BUCKET, Account
 from tests.servers.between import Asked, Between
 
@@ -149,14 +149,6 @@ def test_a_failed_job_run_is_explained_and_may_be_sent_again(account: Account, s
     again = open_emr(serverless).submit(job(tmp_path), silence)
     assert again.facts["step"] != handle.facts["step"]
     assert open_emr(serverless).follow(again, silence).state == "done"
-
-
-@pytest.fixture
-def slow(account: Account) -> Iterator[None]:
-    """Job runs take five minutes."""
-    (account.folder / "slow").touch()
-    yield
-    (account.folder / "slow").unlink()
 
 
 def test_ctrl_c_cancels_the_job_run_and_looking_in_does_not(account: Account, slow: None, serverless: EmrSettings, tmp_path: Path) -> None:

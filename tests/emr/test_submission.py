@@ -6,12 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.emr.jobs import RECIPE, clean, ended, job, ran, steps_of
 from tests.servers.aws import BUCKET, Account
 from tests.servers.between import Answer, Asked, Between
 
@@ -20,22 +20,11 @@ from filon.errors import PlaceError, RecipeError
 from filon.events import Event, silence
 from filon.places.base import Job
 from filon.places.emr.cleanup import delete, find_doomed
-from filon.places.emr.ledger import Ledger
 from filon.places.emr.place import Emr
 from filon.places.emr.settings import EmrSettings
 from filon.places.emr.submit import step_name
 
 pytestmark = [pytest.mark.server]
-
-RECIPE = 'name = "bank"\n[data]\nsource = "s3://mine/data/bank.csv"\nlabel = "deposit"\n'
-
-
-@pytest.fixture
-def slow(account: Account) -> Iterator[None]:
-    """Steps take five minutes."""
-    (account.folder / "slow").touch()
-    yield
-    (account.folder / "slow").unlink()
 
 
 @pytest.fixture
@@ -62,32 +51,6 @@ def running(drivers: Path, count: int | None = None) -> list[int]:
         if count is None or len(found) == count or time.monotonic() > end:
             return found
         time.sleep(0.1)
-
-
-def job(tmp_path: Path, key: str = "bank-train-0123456789ab", recipe: str = RECIPE) -> Job:
-    return Job(verb="train", name="bank", key=key, base=str(tmp_path), runs=str(tmp_path / "runs"), recipe=recipe)
-
-
-def steps_of(account: Account, key: str) -> list[str]:
-    """Every step of a job, on whatever cluster."""
-    clusters = [one["Id"] for one in account.client("emr").list_clusters()["Clusters"]]
-    return [step["Id"] for cluster in clusters for step in account.steps(cluster) if key in step["Name"]]
-
-
-def ran(account: Account, key: str) -> int:
-    """How often the job's driver was started."""
-    return (account.folder / "ran").read_text().count(key)
-
-
-def ended(account: Account) -> None:
-    """Wait until no step runs any more."""
-    for _ in range(200):
-        clusters = account.client("emr").list_clusters()["Clusters"]
-        states = {step["Status"]["State"] for one in clusters for step in account.steps(one["Id"])}
-        if not states.intersection({"PENDING", "RUNNING"}):
-            return
-        time.sleep(0.05)
-    raise AssertionError("the steps did not end")
 
 
 def test_a_job_becomes_a_step_with_what_spark_submit_needs(account: Account, settings: EmrSettings, tmp_path: Path) -> None:
@@ -476,156 +439,3 @@ def test_stopped_while_the_cluster_is_asked_for_leaves_none_but_a_colleagues(
     with pytest.raises(KeyboardInterrupt):
         place.submit(job(tmp_path), silence)
     assert account.alive() == [theirs]
-
-
-ZYGOTE = """
-# imports once, then forks a victim for each line it is told: starting Python fifty times would take most of the time
-import json, os, sys
-import boto3
-from filon.events import silence
-from filon.places.base import Job
-from filon.places.emr.cleanup import delete, find_doomed
-from filon.places.emr.place import open_emr
-from filon.places.emr.settings import EmrSettings
-
-def act(told):
-    os.environ.update(told["environment"])
-    place = open_emr(EmrSettings(bucket="s3://mine/filon", archive=told["archive"], **told["changes"]))
-    if told["verb"] == "submit":
-        key = "bank-train-0123456789ab"
-        place.submit(Job(verb="train", name="bank", key=key, base=".", runs=told["runs"], recipe=told["recipe"]), silence)
-    else:
-        delete(place.aws, place.ledger, find_doomed(place.aws, place.ledger, place.bucket), silence)
-
-for line in sys.stdin:
-    ready, go = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(go)
-        os.read(ready, 1)
-        try:
-            act(json.loads(line))
-        except BaseException as exc:
-            print(repr(exc), file=sys.stderr)
-            os._exit(1)
-        os._exit(0)
-    os.close(ready)
-    print(pid, flush=True)
-    sys.stdin.readline()
-    os.write(go, b"!")
-    os.close(go)
-    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
-"""
-
-
-@dataclass
-class Victims:
-    """Processes of ours, each of which does one thing through the proxy."""
-
-    zygote: "subprocess.Popen[str]"
-    proxy: Between
-    archive: str
-
-    def run(self, verb: str, here: Path, **changes: object) -> int:
-        """Do it, with a changed table [places.emr]; the exit code, -9 of one that was killed."""
-        environment = {"AWS_ENDPOINT_URL": self.proxy.endpoint, "FILON_HOME": str(here / "home")}
-        told = {"verb": verb, "archive": self.archive, "runs": str(here / "runs"), "recipe": RECIPE}
-        told |= {"environment": environment, "changes": changes}
-        self._say(json.dumps(told))
-        self.proxy.victim = int(self._hear())
-        self._say("go")
-        return int(self._hear())
-
-    def _say(self, line: str) -> None:
-        assert self.zygote.stdin
-        self.zygote.stdin.write(line + "\n")
-        self.zygote.stdin.flush()
-
-    def _hear(self) -> str:
-        assert self.zygote.stdout
-        return self.zygote.stdout.readline()
-
-
-@pytest.fixture
-def victims(account: Account, proxy: Between, settings: EmrSettings) -> Iterator[Victims]:
-    words = [sys.executable, "-c", ZYGOTE]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=dict(os.environ)) as zygote:
-        yield Victims(zygote, proxy, settings.archive)
-        assert zygote.stdin
-        zygote.stdin.close()
-
-
-def kill_at(number: int, how: str) -> Callable[[Asked], str]:
-    return lambda one: how if one.number == number else "pass"
-
-
-def clean(account: Account, settings: EmrSettings) -> None:
-    """What `filon cleanup --all` does, and what must be true after it."""
-    place = Emr(settings)
-    delete(place.aws, place.ledger, find_doomed(place.aws, place.ledger, place.bucket), silence)
-    assert account.alive() == []
-    assert [key for key in account.keys("filon/") if not key.startswith("filon/logs/")] == []
-    uploads = account.client("s3").list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
-    assert uploads == []
-
-
-@pytest.mark.slow
-def test_killed_at_every_call_of_a_submission(
-    account: Account, proxy: Between, victims: Victims, settings: EmrSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert victims.run("submit", tmp_path / "unhurt") == 0
-    calls = len(proxy.asked)
-    points = [(number, how) for number in range(calls) for how in ("kill-before", "kill-after")]
-    assert len(points) >= 25
-    for number, how in reversed(points):  # the creations come last, so they are tried first
-        # each call is followed by both once: between an answer and the next question nothing happens on the account
-        then = "clean" if (number % 2 == 0) == (how == "kill-before") else "send-again"
-        account.reset()
-        account.put("data/bank.csv", b"a,deposit\n1,yes\n")
-        (account.folder / "ran").write_text("")
-        here = tmp_path / f"{number}-{how}"
-        monkeypatch.setenv("FILON_HOME", str(here / "home"))
-        proxy.forget()
-        proxy.fate = kill_at(number, how)
-        assert victims.run("submit", here) == -9, (number, how)
-        if then == "send-again":
-            handle = Emr(settings).submit(job(here), silence)
-            assert len(steps_of(account, handle.id)) == 1, (number, how)
-            ended(account)
-            assert ran(account, handle.id) == 1, (number, how)
-        clean(account, settings)
-
-
-@pytest.mark.slow
-def test_killed_at_every_call_of_a_clean_up(
-    account: Account, slow: None, proxy: Between, victims: Victims, settings: EmrSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FILON_HOME", str(tmp_path / "unhurt" / "home"))
-    Emr(settings).submit(job(tmp_path), silence)
-    assert victims.run("clean", tmp_path / "unhurt") == 0
-    # before a call that only looks is the same as after the one before it
-    points = [(one.number, how) for one in proxy.asked for how in ("kill-before", "kill-after") if how == "kill-after" or one.changes]
-    killed = 0
-    for number, how in points:
-        account.reset()
-        account.put("data/bank.csv", b"a,deposit\n1,yes\n")
-        here = tmp_path / f"{number}-{how}"
-        monkeypatch.setenv("FILON_HOME", str(here / "home"))
-        Emr(settings).submit(job(here), silence)
-        proxy.forget()
-        proxy.fate = kill_at(number, how)
-        killed += victims.run("clean", here) == -9
-        clean(account, settings)
-    print(f"killed {killed} times")
-    assert killed == len(points) >= 25
-
-
-def test_a_torn_line_of_the_ledger_hides_nothing(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "ledger.jsonl")
-    first = ledger.intend("cluster", "filon-a", job="a", region="us-east-1")
-    with ledger.path.open("a") as out:
-        out.write('{"id": "torn')
-    second = ledger.intend("cluster", "filon-b", job="b", region="us-east-1")
-    assert [entry.id for entry in ledger.entries()] == [first.id, second.id]
-    ledger.gone(first)
-    assert [entry.id for entry in ledger.entries()] == [second.id]

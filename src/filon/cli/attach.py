@@ -12,7 +12,7 @@ from filon.cli.options import shared
 @job_options
 @click.option("--recipe", type=click.Path(path_type=str), default=None, help="The recipe of a job that another machine has sent.")
 @shared
-def command(run: str, runs: Path, recipe: str | None, as_json: bool) -> None:
+def command(run: str, runs: Path, recipe: str | None, as_json: bool) -> int:
     """Come back to a job that was sent, and follow it to its end.
 
     \b
@@ -36,5 +36,8 @@ def command(run: str, runs: Path, recipe: str | None, as_json: bool) -> None:
     ended = place.follow(handle, terminal)
     terminal.say(f"  {ended.state:<8} {ended.id}", bold=True)
     terminal.say(f"  {'out':<8} {ended.out}")
+    if ended.state == "failed":
+        terminal.say("  a finding stopped it, and there is no bundle; findings.json of its run folder tells which")
     terminal.say(f"  {'home':<8} filon fetch {ended.id}")
     terminal.result({"place": ended.place, "id": ended.id, "state": ended.state, "out": ended.out, "facts": dict(ended.facts)})
+    return 0 if ended.state == "done" else 1

@@ -115,7 +115,8 @@ def run(words: list[str]) -> int:
 
 def _stopped(words: list[str]) -> int:
     """Tell of Ctrl-C and return its exit code."""
-    text = "a stopped `filon train` goes on with --resume"
+    here = words[:1] == ["train"] and not any(word.endswith("emr") for word in words)  # a job on EMR begins anew
+    text = "a stopped `filon train` goes on with --resume" if here else "run the same command again"
     _tell(words, "run.interrupted", "stopped by you (Ctrl-C); nothing half-written was left", "the command was interrupted", text, 130)
     return 130
 

@@ -10,6 +10,7 @@ from filon.cli.options import engine_options, recipe_options, shared
 if TYPE_CHECKING:
     from filon.api import Run
     from filon.cli.terminal import Terminal
+    from filon.places import Handle
     from filon.remote import Submitted
 
 MORE = {
@@ -96,14 +97,23 @@ def tell_sent(terminal: "Terminal", sent: "Submitted") -> int:
     if manifest is not None:
         code = tell_run(terminal, Run(Path(handle.out), manifest))
     else:
-        code = 0
+        code = 0 if handle.state != "failed" else 1
         terminal.say(f"  {handle.state:<8} {handle.id} on {handle.place}", bold=True)
         for name, text in [("out", handle.out), *handle.facts.items()]:
             terminal.say(f"  {name:<8} {text}")
-        terminal.result({"place": handle.place, "id": handle.id, "state": handle.state, "out": handle.out, "facts": handle.facts})
-    if sent.evaluation is not None:
-        terminal.say(f"  {'examined' if sent.evaluation.state == 'done' else 'to examine':<8} {sent.evaluation.out}")
+        if code:
+            terminal.say("  a finding stopped it, and there is no bundle; findings.json of its run folder tells which")
+    exam = sent.evaluation
+    if exam is not None:
+        terminal.say(f"  {'examined' if exam.state == 'done' else 'to examine':<8} {exam.out}")
+        code = code or int(exam.state == "failed")
+    if manifest is None:
+        terminal.result({**_told(handle), **({"evaluation": _told(exam)} if exam is not None else {})})
     return code
+
+
+def _told(handle: "Handle") -> dict[str, object]:
+    return {"place": handle.place, "id": handle.id, "state": handle.state, "out": handle.out, "facts": handle.facts}
 
 
 def tell_run(terminal: "Terminal", run: "Run") -> int:

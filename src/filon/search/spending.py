@@ -61,7 +61,7 @@ def metered(listen: Listen, budget: Budget) -> Listen:
                 "search.dollars-spent",
                 f"the run was stopped at {spent:.2f} dollars, in {event.stage}",
                 f"search.budget.dollars = {most:g}, and an hour here costs {running.dollars_an_hour:.2f}",
-                "raise search.budget.dollars, or make the search smaller (search.budget.trials, search.rows), and run it with --resume",
+                "raise search.budget.dollars, or make the search smaller (search.budget.trials, search.rows), and send it again",
             )
 
     return hear

@@ -132,8 +132,13 @@ def look(aws: Aws, handle: Handle) -> Look:
 
 
 def attempt_of(bucket: Bucket, handle: Handle) -> str:
-    """Which attempt of the job the handle speaks of: the end of its output's name."""
-    facts = json.loads(bucket.read(address(handle.facts["folder"]) / "job.json"))
+    """Which attempt of the job the handle speaks of; "" after a clean-up, when only the states tell how it ended."""
+    try:
+        facts = json.loads(bucket.read(address(handle.facts["folder"]) / "job.json"))
+    except PlaceError as exc:
+        if exc.code == "places.object-missing":
+            return ""
+        raise
     return str(facts.get("attempt", ""))
 
 

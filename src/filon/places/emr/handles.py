@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from filon.errors import RecipeError
+from filon.errors import PlaceError, RecipeError, some
 from filon.files import write_atomic
 from filon.places.base import Handle
 from filon.places.emr.bucket import Bucket
@@ -61,11 +61,20 @@ def fetch_handle(bucket: Bucket, key: str, runs: Path) -> Handle:
 
     Raises
     ------
-    PlaceError : `places.object-missing`
+    RecipeError : `places.job-unknown`
     """
     import dataclasses
 
-    handle = handle_from(bucket.read(bucket.root / "jobs" / key / FILE).decode())
+    try:
+        handle = handle_from(bucket.read(bucket.root / "jobs" / key / FILE).decode())
+    except PlaceError as exc:
+        if exc.code != "places.object-missing":
+            raise
+        place = bucket.root / "jobs"
+        there = [str(one["Key"])[len(place.key) + 1 :].partition("/") for one in bucket.listed(place)]
+        names = [name for name, _, file in there if file == FILE]
+        why = f"{place.uri} has {some(names)}" if names else f"no job stands in {place.uri}: none was sent, or all were cleaned up"
+        raise RecipeError("places.job-unknown", f"there is no job {key!r}", why, "filon attach KEY --recipe filon.toml") from exc
     handle = dataclasses.replace(handle, job=dataclasses.replace(handle.job, runs=str(runs.absolute())))
     keep_handle(handle, bucket)
     return handle

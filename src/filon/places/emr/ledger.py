@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,6 +45,32 @@ class Ledger:
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or home() / "ledger.jsonl"
+
+    @contextlib.contextmanager
+    def alone(self, job: str, waits: Callable[[], object]) -> Iterator[None]:
+        """One process of this machine at a time: two that look for the same job, find none and make it would be paid twice.
+
+        Parameters
+        ----------
+        waits : called once where another process is at it
+        """
+        import fcntl
+
+        file = self.path.with_name("sending") / hashlib.sha256(job.encode()).hexdigest()[:2]  # so that there are never many
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(file, os.O_WRONLY | os.O_CREAT, 0o600)
+        except OSError as exc:
+            raise self._unusable(exc) from exc
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waits()
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
 
     def intend(self, kind: Kind, name: str, *, job: str, region: str, within: str = "") -> Entry:
         """Write down what is about to be made; one line for one thing, however often it is tried."""
@@ -125,6 +152,12 @@ class NoLedger(Ledger):
 
     def __init__(self) -> None:
         super().__init__(Path(os.devnull))
+
+    @contextlib.contextmanager
+    def alone(self, job: str, waits: Callable[[], object]) -> Iterator[None]:
+        """At once."""
+        del job, waits
+        yield
 
     def entries(self, job: str = "") -> tuple[Entry, ...]:
         """None."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from filon.errors import PlaceError
+from filon.errors import PlaceError, RecipeError
 from filon.events import Event, Listen
 from filon.places.base import Handle, Job
 from filon.places.emr.bucket import Bucket
@@ -55,8 +55,11 @@ class Emr:
         Raises
         ------
         PlaceError : `places.*` as AWS answered
-        RecipeError : `places.local-path`, `places.variable-secret`
+        RecipeError : `places.local-path`, `places.variable-secret`, `places.archive-missing`, `places.no-resume`
         """
+        if "--resume" in job.options:
+            why = "an unfinished run ends with the machine that it was on: nothing of it is there for the next one"
+            raise RecipeError("places.no-resume", "a job on EMR begins anew", why, "leave --resume out")
         self.bucket.check_region()
         found = self.find(job)
         if found is not None:
@@ -68,12 +71,14 @@ class Emr:
         with self._environment(listen) as archive:
             order = prepare(job, nodes, self.bucket, archive, self.strategy, listen)
         tell_plan(order, listen)
-        try:
-            handle = patiently(lambda: self.find(job) or self._announced(order, listen))
-        except (KeyboardInterrupt, SystemExit):
-            self._end_what_was_made(job, listen)
-            raise
-        return self._keep(handle)
+        busy = Event(stage="submit", text="another filon on this machine is sending this very job: waiting for it")
+        with self.ledger.alone(job.key, lambda: listen(busy)):
+            try:
+                return self._keep(patiently(lambda: self.find(job) or self._announced(order, listen)))
+            except (KeyboardInterrupt, SystemExit) as exc:
+                stopped = exc
+            self._surely(job.key, lambda: self._end_what_was_made(job, listen))
+        raise stopped
 
     def follow(self, handle: Handle, listen: Listen) -> Handle:
         """Tell what the job says until it has ended; a cluster made for it ends with us when we are stopped (Ctrl-C).
@@ -81,14 +86,14 @@ class Emr:
         Raises
         ------
         FilonError : as the job raised it
-        PlaceError : `places.job-failed`, `places.job-cancelled`, `places.cluster-ended`
+        PlaceError : `places.job-failed`, `places.job-cancelled`, `places.cluster-ended`, `places.left-running`
         """
         try:
-            ended = follow(self.aws, self.bucket, handle, listen)
-        except (KeyboardInterrupt, SystemExit):
-            self._stopped(handle, listen)
-            raise
-        return self._keep(ended)
+            return self._keep(follow(self.aws, self.bucket, handle, listen))
+        except (KeyboardInterrupt, SystemExit) as exc:
+            stopped = exc
+        self._surely(handle.id, lambda: self._stopped(handle, listen))
+        raise stopped
 
     def find(self, job: Job) -> Handle | None:
         """The step of this very job, if it was sent and has not failed."""
@@ -209,8 +214,12 @@ class Emr:
     @contextmanager
     def _environment(self, listen: Listen) -> Iterator[str | Path]:
         """The archive that the recipe names, or one built for the cluster's lane (kept by its inputs, so it is built once)."""
-        if self.settings.archive:
-            yield self.settings.archive
+        archive = self.settings.archive
+        if archive:
+            if not archive.startswith("s3://") and not Path(archive).is_file():
+                why, fix = f'places.emr.archive = "{archive}"', f"filon package-env --lane {self._lane()} --out {archive}; or leave it out"
+                raise RecipeError("places.archive-missing", "there is no such environment", why, fix)
+            yield archive
             return
         from filon.places.environment import cached
         from filon.places.lanes import find_lane
@@ -247,6 +256,23 @@ class Emr:
         if self._keeps:
             keep_handle(handle, self.bucket)
         return handle
+
+    def _surely(self, key: str, end: Callable[[], None]) -> None:
+        """End what was made, after Ctrl-C; whoever pressed it must know when it goes on, and is paid. Not called while the interrupt is
+        handled, or the error would be taken for a part of it.
+
+        Raises
+        ------
+        PlaceError : `places.left-running`
+        """
+        try:
+            end()
+            return
+        except PlaceError as exc:
+            why = f"{exc.what}: {exc.why}"
+        except KeyboardInterrupt:
+            why = "Ctrl-C once more, before AWS had answered"
+        raise PlaceError("places.left-running", "what was made for the job may still run, and cost", why, f"filon cleanup {key}")
 
     def _end_what_was_made(self, job: Job, listen: Listen) -> None:
         """Stopped while a cluster was asked for: whether the request arrived is seen by its name and our tags."""
