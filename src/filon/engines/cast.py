@@ -125,17 +125,20 @@ def _from_stored(cell: str, column: Column) -> str:
         if stored in WHOLE or stored in FRACTIONAL:
             return cell
         if stored.startswith(("date", "timestamp")):
-            return f"epoch(CAST({cell} AS TIMESTAMP))"
+            return f"epoch({_moment(cell, stored)})"
         return f"CAST({cell} AS DOUBLE)"
     if column.kind == "boolean":
         return cell if stored == "bool" else f"({cell} <> 0)"
     if column.kind == "date":
-        return (
-            f"CAST({cell} AS TIMESTAMP)" if stored.startswith(("date", "timestamp")) else _date(f"CAST({cell} AS VARCHAR)", column.format)
-        )
+        return _moment(cell, stored) if stored.startswith(("date", "timestamp")) else _date(f"CAST({cell} AS VARCHAR)", column.format)
     if column.kind in {"category", "text"} and not _is_text(stored):
         return _as_words(cell, stored)
     return cell
+
+
+def _moment(cell: str, stored: str) -> str:
+    """A stored date or time in UTC, to the microsecond: DuckDB cannot go there at once from nanoseconds with a zone (as pandas writes)."""
+    return f"CAST(CAST({cell} AS TIMESTAMPTZ) AS TIMESTAMP)" if stored.startswith("timestamp[ns, tz=") else f"CAST({cell} AS TIMESTAMP)"
 
 
 def _as_words(cell: str, stored: str) -> str:

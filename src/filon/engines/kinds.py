@@ -14,6 +14,30 @@ NEVER_FEATURES: Mapping[Kind, str] = {
 }
 
 
+INSIDE = (
+    ("map<", "count", "cardinality({})"),
+    ("time", "hour", "hour({})"),
+    ("duration", "number", "CAST({} AS DOUBLE)"),
+    ("binary", "bytes", "octet_length({})"),
+    ("large_binary", "bytes", "octet_length({})"),
+    ("binary_view", "bytes", "octet_length({})"),
+    ("fixed_size_binary", "bytes", "octet_length({})"),
+)
+"""What can be derived from cells that are no features: type as Arrow names it, a word for it, SQL."""
+
+
+def inside(stored: str, quoted: str) -> tuple[str, str]:
+    """A word for, and the SQL of, something that can be taken out of cells of an Arrow type that is no feature.
+
+    >>> inside("list<element: int64>", "tags"), inside("struct<a: int64, b: string>", "st"), inside("time64[us]", "tm")
+    (('count', 'len(tags)'), ('a', 'st."a"'), ('hour', 'hour(tm)'))
+    """
+    if stored.startswith("struct<"):
+        field = stored.removeprefix("struct<").partition(":")[0]
+        return field, f'{quoted}."{field}"'
+    return next(((word, sql.format(quoted)) for start, word, sql in INSIDE if stored.startswith(start)), ("count", f"len({quoted})"))
+
+
 def is_free_text(counts: Counter[str]) -> bool:
     """Long and mostly distinct: sentences, names, addresses; not codes, which have no spaces.
 

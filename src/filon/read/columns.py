@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from filon.engines.base import Column, Role
-from filon.engines.kinds import NEVER_FEATURES
+from filon.engines.cast import quoted
+from filon.engines.kinds import NEVER_FEATURES, inside
 from filon.errors import DataError, RecipeError, some
 from filon.read.settings import DataSettings
 
@@ -67,7 +68,7 @@ def _declared(column: Column, settings: DataSettings) -> Column:
             "read.type-impossible",
             f'the column "{column.name}" cannot become a {kind}',
             f"it holds {column.stored}",
-            f'drop it, and derive what you need: [data.derive] x = "len({column.name})"',
+            f"drop it, and derive what you need: [data.derive] x = '{inside(column.stored, quoted(column.name))[1]}'",
         )
     return replace(column, kind=kind, whole=False)
 

@@ -1,11 +1,16 @@
 """The cast rules: both forms of the number rule take the same texts, and every kind takes what it should."""
 
+import datetime as dt
+from pathlib import Path
+
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from filon.engines.base import Column, Dialect
+from filon.engines.base import Column, Dialect, Kind
 from filon.engines.cast import Numbers, literal, misfit, quoted, typed
 from filon.read.kinds import is_number
 
@@ -137,3 +142,16 @@ def test_any_name_and_text_can_be_written_in_sql(text: str) -> None:
     assert CONNECTION.execute(f"SELECT {literal(text)}").fetchone() == (text,)
     if text:
         assert CONNECTION.execute(f"SELECT 1 AS {quoted(text)}").description[0][0] == text
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "UTC", "America/Lima"])
+@pytest.mark.parametrize("kind", ["date", "number"])
+def test_stored_times_of_each_unit_and_zone_are_the_same_moment(unit: str, zone: str | None, kind: Kind, tmp_path: Path) -> None:
+    moments = pa.array([1_700_000_000, None], pa.int64()).cast(pa.timestamp("s")).cast(pa.timestamp(unit))
+    table = pa.table({"t": moments if zone is None else moments.cast(pa.timestamp(unit, zone))})
+    pq.write_table(table, tmp_path / "t.parquet")
+    stored = str(pq.read_schema(tmp_path / "t.parquet").field("t").type)
+    expression = typed(Column(name="t", kind=kind, stored=stored), None)
+    seen = CONNECTION.execute(f"SELECT {expression} FROM read_parquet({literal(str(tmp_path / 't.parquet'))})").fetchall()
+    assert seen == [(dt.datetime(2023, 11, 14, 22, 13, 20) if kind == "date" else 1.7e9,), (None,)]
