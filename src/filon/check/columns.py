@@ -3,11 +3,13 @@
 import re
 from dataclasses import dataclass
 
+from filon.check.amounts import number_line
 from filon.check.dates import date_lines, day, parse_lines
 from filon.check.records import Finding
 from filon.check.settings import CheckSettings
-from filon.check.wording import derive_line, finding, plain_name, sql_name, toml_key, toml_list, toml_text
+from filon.check.wording import derive_line, finding, plain_name, sql_name, toml_list, toml_text
 from filon.engines.base import Column, ColumnProfile, Profile, TopValue
+from filon.engines.kinds import inside
 from filon.engines.profiling.numbers import number_text
 from filon.errors import some
 from filon.read.settings import DataSettings
@@ -102,7 +104,8 @@ def look(case: Case) -> tuple[str, list[Finding]]:
 def _nested(case: Case) -> Finding | None:
     if case.column.kind != "other":
         return None
-    line = derive_line(plain_name(case.name, "count"), f"len({sql_name(case.name)})")
+    word, sql = inside(case.column.stored, sql_name(case.name))
+    line = derive_line(plain_name(case.name, word), sql)
     return finding("info", "check.nested", case.name, stored=case.column.stored, lines=line)
 
 
@@ -150,12 +153,18 @@ def _text(case: Case) -> Finding | None:
             some=some(examples, 3),
             lines=parse_lines(case.name, examples),
         )
+    if profile.numeric_text >= MOSTLY * filled and (case.column.kind == "text" or _amounts(case)):
+        return _number_as_text(case)
     if case.column.kind != "text":
         return None
-    if profile.numeric_text >= MOSTLY * filled:
-        return _number_as_text(case)
     identifier = None if case.declared else _identifier(case)
     return identifier or finding("info", "check.free-text", case.name, distinct=profile.distinct, longest=profile.longest)
+
+
+def _amounts(case: Case) -> bool:
+    """Whether nearly all different texts are amounts, such as 1.234,5 or $7.50, and not the digits of a number that names the row."""
+    digits = all(re.fullmatch(r"\s*\d+\s*", top.value) for top in case.profile.top)
+    return case.filled >= 20 and not digits and not ID_NAME.search(case.name) and looks_like_id(case.name, case.profile)
 
 
 def _constant(case: Case) -> Finding | None:
@@ -187,6 +196,8 @@ def looks_like_id(name: str, profile: ColumnProfile) -> bool:
     Texts are nearly all different; whole numbers all different, and in order, without gaps, or under a name that says so.
     """
     filled = profile.rows - profile.missing
+    if not filled:
+        return False
     if profile.kind in ("category", "text"):
         return profile.distinct >= 0.95 * filled
     if profile.kind != "number" or not profile.integer or profile.distinct < 0.98 * filled:
@@ -274,15 +285,6 @@ def _number_as_text(case: Case) -> Finding | None:
     examples = [top.value for top in profile.top]
     numbers = [text for text in examples if re.search(r"\d", text)]
     others = [text for text in examples if not re.search(r"\d", text)]
-    quoted = sql_name(case.name)
-    if numbers and all(re.fullmatch(r"\s*[-+]?\d*\.?\d+([eE][-+]?\d+)?\s*", text) for text in numbers):
-        fix = f'[data.columns]: {toml_key(case.name)} = "number"'
-    elif numbers and all(re.fullmatch(r"\s*[-+]?\d+(,\d+)?\s*", text) for text in numbers):
-        fix = f'[data.columns]: {toml_key(case.name)} = "number"; [data.csv]: decimal = ","'
-    else:
-        fix = "[data.derive]: " + derive_line(
-            plain_name(case.name, "number"), f"TRY_CAST(regexp_replace({quoted}, '[^0-9.eE+-]', '', 'g') AS DOUBLE)"
-        )
     return finding(
         "warning",
         "check.number-as-text",
@@ -291,7 +293,7 @@ def _number_as_text(case: Case) -> Finding | None:
         all=case.filled,
         some=some(numbers, 3),
         others=some(others, 3) or "-",
-        lines=fix,
+        lines=number_line(case.name, case.column.stored, numbers),
     )
 
 

@@ -20,6 +20,9 @@ GUESSED = 1 << 20
 """Characters of the head by which separator and quotes are guessed."""
 
 ENDS = re.compile(r"\r\n|\n|\r")
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}((\.\d{3})+|(,\d{3})+)")
+"""What may be a number of three decimals, or whole and in groups of three."""
+
 UNKNOWN = {"?", "-", ".", "unknown"}
 """Words for missing that people write without telling; none of them is a column name."""
 
@@ -305,12 +308,17 @@ def _names(first: list[str], said: CsvSettings, *, header: bool, width: int) -> 
 
 
 def guess_decimal(rows: Sequence[Sequence[str]]) -> Literal[".", ","]:
-    """The comma where more columns write decimals with it than with the point."""
-    commas = points = 0
+    """The comma where more columns write decimals with it than with the point.
+
+    Groups of three digits count only where nothing else tells: 1.234 beside 0,5 is a thousand, and so is 1,234 beside 0.5."""
+    sure, perhaps = {",": 0, ".": 0}, {",": 0, ".": 0}
     for place in range(len(rows[0])):
         cells = {row[place].strip() for row in rows[:500] if place < len(row)}
-        comma = sum(1 for cell in cells if COMMA_NUMBER.fullmatch(cell))
-        point = sum(1 for cell in cells if "." in cell and NUMBER.fullmatch(cell))
-        commas += comma > point
-        points += point > comma
-    return "," if commas > points else "."
+        comma = {cell for cell in cells if COMMA_NUMBER.fullmatch(cell) or ("," in cell and THOUSANDS.fullmatch(cell))}
+        point = {cell for cell in cells if "." in cell and (NUMBER.fullmatch(cell) or THOUSANDS.fullmatch(cell))}
+        if len(comma) == len(point):
+            continue
+        mark, written = (",", comma) if len(comma) > len(point) else (".", point)
+        thousands = all(THOUSANDS.fullmatch(cell) for cell in written)
+        (perhaps if thousands else sure)[mark] += 1
+    return "," if (sure[","], perhaps[","]) > (sure["."], perhaps["."]) else "."

@@ -1,7 +1,16 @@
 import datetime as dt
+import tomllib
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.unit.check.looking import ANSWERS, SPREAD, codes, found, looked, role
+
+import filon
+from filon.check.columns import looks_like_id
 
 BASE = {"x": SPREAD, "y": ANSWERS}
 
@@ -99,6 +108,35 @@ def test_lists_are_left_out() -> None:
     assert "len(tags)" in one.fix
 
 
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pa.array([[1, 2]] * 300),
+        pa.array([{"a b": 1, "c": "x"}] * 300),
+        pa.array([[("k", 1)]] * 300, pa.map_(pa.string(), pa.int64())),
+        pa.array([b"\x00\xff"] * 300),
+        pa.array([b"\x00\xff"] * 300, pa.binary(2)),
+        pa.array([1] * 300, pa.time64("us")),
+        pa.array([1] * 300, pa.time32("ms")),
+        pa.array([1] * 300, pa.duration("us")),
+    ],
+    ids=lambda cells: str(cells.type),
+)
+def test_what_is_told_to_take_out_of_cells_that_are_no_features_can_be_taken_out(cells: pa.Array, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"The cells": cells, "x": np.arange(300) % 97, "y": ["a", "b"] * 150}), tmp_path / "t.parquet")
+    asked: dict[str, Any] = {"name": "t", "data": {"source": str(tmp_path / "t.parquet"), "label": "y"}}
+    told = found(filon.check(asked).checked, "check.nested").fix
+    asked["data"]["derive"] = tomllib.loads(told.partition("e.g. ")[2])
+    name = next(iter(asked["data"]["derive"]))
+    seen = filon.check(asked)
+    assert next(column.kind for column in seen.checked.source.columns if column.name == name) in ("number", "category")
+
+
+def test_a_column_without_a_value_is_no_identifier() -> None:
+    checked = looked({**BASE, "nothing": pa.nulls(300)})
+    assert not looks_like_id("nothing", next(one for one in checked.profile.columns if one.name == "nothing"))
+
+
 def test_faultless_text_column_is_a_blocker_that_can_be_dropped_or_allowed() -> None:
     table = {**BASE, "status": ["open", "closed"] * 150}
     checked = looked(table, drop=["other"])
@@ -193,7 +231,7 @@ def test_cells_that_are_no_date_are_shown_beside_the_date() -> None:
     ("cells", "fix"),
     [
         (["1.5", "2.25", "n/a?", "3"], '[data.columns]: price = "number"'),
-        (["1,5", "2,25", "7", "3,1"], 'decimal = ","'),
+        (["1,5", "2,25", "7", "3,1"], "replace(regexp_replace(price"),
         (["$1.50", "$2.25", "$7", "$3"], "regexp_replace(price"),
         (["12 %", "7 %", "5 %", "80 %"], "regexp_replace(price"),
     ],
@@ -205,6 +243,47 @@ def test_numbers_kept_as_text_get_the_line_that_makes_them_numbers(cells: list[s
     one = found(looked({**BASE, "price": column}), "check.number-as-text")
     assert one.level == "warning"
     assert fix in one.fix
+
+
+AMOUNTS = [200.5 + place * 37.25 for place in range(300)]
+
+
+@pytest.mark.parametrize("write", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("shape", "beside"),
+    [
+        ("{:,.2f}", "0.5"),
+        ("{:,.0f}", "0.5"),
+        ("es{:,.2f}", "0,5"),
+        ("es{:,.0f}", "0,5"),
+        ("es{:,.2f} €", "0,5"),
+        ("${:,.2f}", "0.5"),
+        ("es{:.2f}", "0,5"),
+    ],
+)
+def test_amounts_with_marks_become_the_numbers_they_are_by_the_line_that_is_told(
+    shape: str, beside: str, write: str, tmp_path: Path
+) -> None:
+    marks = str.maketrans(",.", ".,") if shape.startswith("es") else {}
+    texts = [shape.removeprefix("es").format(amount).translate(marks) for amount in AMOUNTS]
+    rows = {"Precio de venta": texts, "beside": [beside] * 150 + ["7"] * 150, "y": ["a", "b"] * 150}
+    if write == "csv":
+        lines = [";".join(row) for row in zip(*rows.values(), strict=True)]
+        (tmp_path / "t.csv").write_text("\n".join([";".join(rows), *lines]), encoding="utf-8")
+    else:
+        pq.write_table(pa.table(rows), tmp_path / "t.parquet")
+    asked: dict[str, Any] = {"name": "t", "data": {"source": str(tmp_path / f"t.{write}"), "label": "y"}}
+    first = filon.check(asked).checked
+    if write == "csv" and shape == "es{:.2f}":
+        assert next(column.kind for column in first.source.columns) == "number"  # the decimal comma is seen
+        return
+    one = found(first, "check.number-as-text", "Precio de venta")
+    asked["data"]["derive"] = tomllib.loads(one.fix.partition("[data.derive]: ")[2])
+    (name,) = asked["data"]["derive"]
+    again = filon.check(asked).checked
+    seen = next(column for column in again.profile.columns if column.name == name)
+    digits = 0 if ".0f" in shape else 2
+    assert (seen.minimum, seen.maximum, seen.missing) == (round(AMOUNTS[0], digits), round(AMOUNTS[-1], digits), 0)
 
 
 def test_whole_numbers_under_the_name_of_a_code_are_pointed_at() -> None:
