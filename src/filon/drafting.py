@@ -2,11 +2,13 @@
 
 import os
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 from filon.check.guess import Guess, guess
 from filon.check.recipe_text import recipe_text
+from filon.engines import lake
 from filon.engines.base import Engine, LabelPlan, Profile
 from filon.errors import DataError, some
 from filon.events import Listen
@@ -48,12 +50,20 @@ def draft(folder: Path, data: str, label: str, name: str, lang: Lang, engine: En
 def _name(data: str) -> str:
     """A recipe's name from the file's: letters, digits and dashes."""
     stem = re.split(r"[/\\]", data.rstrip("/*"))[-1].split(".")[0]
-    return re.sub(r"[^A-Za-z0-9]+", "-", stem).strip("-").lower()[:60] or "table"
+    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()  # peñarroya is penarroya, not pe-arroya
+    return re.sub(r"[^A-Za-z0-9]+", "-", plain).strip("-").lower()[:60] or "table"
 
 
 def _relative(data: str, folder: Path) -> str:
     """A local path as seen from the recipe's folder; anything else as it is."""
-    return data if "://" in data else Path(os.path.relpath(data, folder)).as_posix()
+    named = lake.NAMED.fullmatch(data)
+    kind, where, version = named.groups() if named else ("", data, None)
+    if "://" in where or kind == "table" or (named and not Path(where).exists()):
+        return data
+    # The recipe's folder may be a link: `..` leads out of what it points at. A link on the way to the data stays, unless `..` follows it
+    path = Path(where).absolute()
+    seen = path.parent.resolve() / path.name if ".." in path.parts else path
+    return (f"{kind}:" if kind else "") + Path(os.path.relpath(seen, folder.resolve())).as_posix() + (f"@{version}" if version else "")
 
 
 def _notes(found: Guess) -> tuple[str, ...]:
