@@ -118,12 +118,13 @@ def promote(
 
     Raises
     ------
-    RecipeError : `registry.why-missing`, `registry.not-registered`, `run.not-found`; SetupError : `track.*`
+    RecipeError : `registry.why-missing`, `registry.alias-unfit`, `registry.not-registered`, `run.not-found`; SetupError : `track.*`
     """
     if force and not why.strip():
         raise RecipeError(
             "registry.why-missing", "a promotion against the gates needs a reason", "--force was given without --why", '--why "..."'
         )
+    ledger.refuse_alias(to)
     from filon import track
 
     candidate = _candidate(Path(runs), run)
@@ -204,8 +205,9 @@ def rollback(
 
     Raises
     ------
-    RecipeError : `registry.nothing-before`, `registry.version-unknown`; SetupError : `track.*`
+    RecipeError : `registry.alias-unfit`, `registry.nothing-before`, `registry.version-unknown`; SetupError : `track.*`
     """
+    ledger.refuse_alias(alias)
     from filon.track import Registry
 
     file = load_recipe(recipe)

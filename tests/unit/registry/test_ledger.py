@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from filon.registry.ledger import Change, changes, keep
+from filon.errors import RecipeError
+from filon.lifecycle import promote, rollback
+from filon.registry.ledger import Change, changes, keep, refuse_alias
 
 
 def change(why: str) -> Change:
@@ -41,3 +43,16 @@ def test_a_note_names_the_gates_that_failed() -> None:
     gates = ({"gate": "size", "passed": True}, {"gate": "champion", "passed": False})
     note = Change(did="promoted", model="m", alias="a", version="2", before="1", why="w", uri="u", gates=gates, forced=True).note()
     assert note["failed"] == ["champion"]
+
+
+@pytest.mark.parametrize("alias", ["no such", "campeón", "", "latest", "LATEST", "7", "v7", "a/b"])
+def test_a_name_that_means_a_version_or_that_mlflow_refuses_is_no_alias(alias: str) -> None:
+    with pytest.raises(RecipeError, match=r"registry\.alias-unfit"):
+        promote("latest", to=alias)
+    with pytest.raises(RecipeError, match=r"registry\.alias-unfit"):
+        rollback(alias=alias)
+
+
+@pytest.mark.parametrize("alias", ["champion", "north-7", "v7b", "_"])
+def test_other_names_are(alias: str) -> None:
+    refuse_alias(alias)
