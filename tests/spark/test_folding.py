@@ -26,7 +26,7 @@ ROWS = 1000
 
 @pytest.fixture(scope="module")
 def engine(spark_session: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    with open_engine("spark", scratch=tmp_path_factory.mktemp("scratch"), spark=SparkSettings(strategy="cluster")) as made:
+    with open_engine("spark", scratch=tmp_path_factory.mktemp("scratch {v2}, año"), spark=SparkSettings(strategy="cluster")) as made:
         yield made
 
 

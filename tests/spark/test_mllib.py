@@ -37,7 +37,7 @@ NEAR = 1e-6
 
 @pytest.fixture(scope="module")
 def session(spark_session: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    made = Session(LOCAL, tmp_path_factory.mktemp("session"))
+    made = Session(LOCAL, tmp_path_factory.mktemp("session [v2], año"))
     yield made
     made.close()
 
