@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from filon.places.infra.settings import InfraSettings
 from filon.settings import Settings
 
-ADDRESS = re.compile(r"s3://[A-Za-z0-9._-]{3,255}(/|$)")
+ADDRESS = re.compile(r"s3://[A-Za-z0-9._-]{1,255}(/|$)")
 TAGGED = re.compile(r"[\w\s.:/=+@-]*")
 """Letters of any language, as AWS's tags take them."""
 
