@@ -473,6 +473,8 @@ FAULTS: dict[str, tuple[Callable[[Good], Any], str]] = {
     "the environment is not in S3": (_settings(archive=f"s3://{BUCKET}/mineria/env/emr-7.13.0.tar.gz"), "checklist.environment"),
     "the data are on this machine": (_job(sources=("data/bands.csv",)), "checklist.data-local"),
     "the data are not there": (_job(sources=(f"s3://{DATA}/bnads/*.parquet",)), "checklist.data-missing"),
+    "the data only begin alike": (_job(sources=(f"s3://{DATA}/bands/part",)), "checklist.data-missing"),
+    "the data have another ending": (_job(sources=(f"s3://{DATA}/bands/*.csv",)), "checklist.data-missing"),
     "the data are empty": (_empty_data, "checklist.data-missing"),
     "the data are in another region": (_data_elsewhere, "checklist.data-region"),
     "the data's bucket does not exist": (_job(sources=("s3://nobody-has-this/t.csv",)), "places.bucket-missing"),

@@ -134,7 +134,7 @@ def _remote(uri: str) -> tuple[File, ...]:
     kept = [
         one
         for one in found
-        if one.type == fs.FileType.File and one.size and _visible_key(one.path, root) and (not _wild(pattern) or _fits(one.path, pattern))
+        if one.type == fs.FileType.File and one.size and _visible_key(one.path, root) and (not _wild(pattern) or fits(one.path, pattern))
     ]
     if not kept:
         raise DataError(
@@ -150,7 +150,7 @@ def _visible_key(path: str, root: str) -> bool:
     return not any(part.startswith((".", "_")) for part in path[len(root) :].lstrip("/").split("/"))
 
 
-def _fits(path: str, pattern: str) -> bool:
+def fits(path: str, pattern: str) -> bool:
     """Whether a key fits a glob, where `*` stays inside one folder and `**` crosses them."""
     import re
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.parse
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from filon.errors import PlaceError, some
@@ -249,7 +251,7 @@ def data(look: Look) -> list[Line]:
 
 def _source(look: Look, source: str) -> Line:
     name, _, key = source.replace("s3a://", "s3://").removeprefix("s3://").partition("/")
-    prefix = key.split("*")[0].split("?")[0]
+    prefix = re.split(r"[*?\[]", key)[0]
     try:
         where = (
             str(look.aws.call("s3", "get_bucket_location", Bucket=name).get("LocationConstraint") or "us-east-1")
@@ -260,8 +262,12 @@ def _source(look: Look, source: str) -> Line:
     except PlaceError as exc:
         if exc.code == "places.access-denied":
             return refused_look("data", exc)
-        return failed("data", exc)
-    sizes = [one["Size"] for one in answer.get("Contents", []) if not one["Key"].endswith("/")]
+        line = failed("data", exc)
+        return replace(line, fix="correct data.source: aws s3 ls shows your buckets") if exc.code == "places.bucket-missing" else line
+    meant = [one for one in answer.get("Contents", []) if _is_meant(str(one["Key"]), key)]
+    if not meant and prefix != key and answer.get("IsTruncated"):
+        return ok("data", f"{source}: more than {len(answer['Contents'])} objects, none of the first of which it names")
+    sizes = [one["Size"] for one in meant if not one["Key"].endswith("/")]
     if not sizes or not any(sizes):
         what = "is empty" if sizes else "names nothing"
         return block("data", "checklist.data-missing", f"{source} {what}", f"aws s3 ls s3://{name}/{prefix}; correct data.source")
@@ -269,6 +275,15 @@ def _source(look: Look, source: str) -> Line:
         what = f"{source} is in {where}, the cluster in {look.aws.region}: every read is paid as traffic between regions"
         return warn("data", "checklist.data-region", what, f'copy it, or [places.emr] region = "{where}"')
     return ok("data", f"{source}: {len(sizes)}{'+' if answer.get('IsTruncated') else ''} objects")
+
+
+def _is_meant(there: str, key: str) -> bool:
+    """Whether a source's key names an object: itself, a folder above it, or a pattern; what only begins alike is another one."""
+    if re.search(r"[*?\[]", key):
+        from filon.engines.storage import fits
+
+        return fits(there, key)
+    return there == key or there.startswith(f"{key.rstrip('/')}/" if key else "")
 
 
 def _listed(value: Any) -> list[Any]:

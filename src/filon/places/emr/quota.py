@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from filon.errors import PlaceError
 from filon.places.emr.client import pages
 from filon.places.emr.lines import Line, Look, block, ok, refused_look, warn
@@ -30,7 +32,8 @@ def quota(look: Look) -> list[Line]:
             found.append(refused_look(f"quota {market}", exc))
             continue
         what = f"{needed} vCPUs {market} are needed, {used:g} of {allowed:g} are in use"
-        fix = f"aws service-quotas request-service-quota-increase --service-code ec2 --quota-code {code} --desired-value {needed + used:g}"
+        more = needed + used if needed + used > allowed else math.ceil(allowed * 1.25)  # AWS takes no request for less than there is
+        fix = f"aws service-quotas request-service-quota-increase --service-code ec2 --quota-code {code} --desired-value {more:g}"
         if needed + used > allowed:
             found.append(block(f"quota {market}", "checklist.quota", what, fix))
         elif needed + used > TIGHT * allowed:
