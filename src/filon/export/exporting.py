@@ -44,10 +44,11 @@ def export(bundle: Bundle, form: Form, out: Path) -> Exported:
 
     Parameters
     ----------
-    out : a file (a folder for "mlflow"); what is there already is replaced
+    out : a file (a folder for "mlflow"); what is there already is replaced, but for folders of other things and the bundle itself
 
     Raises
     ------
+    RecipeError : `export.in-the-way`
     BundleError : `export.not-the-same` when the golden rows come out otherwise; `export.form-unfit` when the form cannot hold the model
     SetupError : `export.package-missing`, `run.not-writable`, `run.disk-full`
     """
@@ -62,7 +63,7 @@ def export(bundle: Bundle, form: Form, out: Path) -> Exported:
     }
     expected = np.array(table.column(PROBABILITY).to_pylist(), np.float32)
     try:
-        _refuse_folder(out)
+        _refuse_place(bundle, form, out)
         out.parent.mkdir(parents=True, exist_ok=True)
         found, told = writers[form]()
         _prove(form, expected, found, table)
@@ -94,8 +95,13 @@ def _commit(beside: Path, out: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _refuse_folder(out: Path) -> None:
-    if out.is_dir() and not (out / sealed.RECORD).exists() and any(out.iterdir()):
+def _refuse_place(bundle: Bundle, form: Form, out: Path) -> None:
+    """Nothing is written over the bundle itself, nor over a folder of other things; an MLflow model takes the place of an earlier one."""
+    source, here = bundle.path.resolve(), out.resolve()
+    if source in {here, *here.parents}:
+        what = f"{out} is the bundle that is exported" if here == source else f"{out} is in the bundle that is exported"
+        raise RecipeError("export.in-the-way", what, "the bundle would be no more", "name another --out")
+    if out.is_dir() and any(out.iterdir()) and (form != "mlflow" or not (out / sealed.RECORD).exists()):
         raise RecipeError("export.in-the-way", f"{out} is a folder with other things in it", "it would be replaced", "name another --out")
 
 

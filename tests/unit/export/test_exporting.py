@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.unit.package.conftest import rows, sealed
 
 from filon.errors import BundleError, RecipeError
 from filon.export import export
-from filon.export.exporting import matrix_of
+from filon.export.exporting import Form, matrix_of
 from filon.package import Bundle, open_bundle
 from filon.package.golden import PROBABILITY
 
@@ -156,3 +157,19 @@ def test_a_folder_with_other_things_is_not_replaced(sealed: Sealed, tmp_path: Pa
     with pytest.raises(RecipeError, match=r"export\.in-the-way"):
         export(sealed(), "onnx", tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+@pytest.mark.parametrize(("form", "out"), [("onnx", "."), ("mlflow", "."), ("treelite", "model.ubj"), ("xgboost", "../sealed/new.json")])
+def test_a_bundle_is_not_written_over_by_its_own_export(sealed: Sealed, tmp_path: Path, form: Form, out: str) -> None:
+    bundle = open_bundle(shutil.copytree(sealed().path, tmp_path / "sealed"))
+    with pytest.raises(RecipeError, match=r"export\.in-the-way"):
+        export(bundle, form, bundle.path / out)
+    assert open_bundle(bundle.path).version == bundle.version
+    assert {path.name for path in bundle.path.iterdir()} == {path.name for path in sealed().path.iterdir()}
+
+
+def test_another_bundle_gives_way_to_an_mlflow_model_only(sealed: Sealed, tmp_path: Path) -> None:
+    shutil.copytree(sealed(classes=3).path, tmp_path / "other")
+    with pytest.raises(RecipeError, match=r"export\.in-the-way"):
+        export(sealed(), "onnx", tmp_path / "other")
+    assert open_bundle(tmp_path / "other").version == sealed(classes=3).version
