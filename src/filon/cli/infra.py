@@ -99,7 +99,12 @@ def _terraform(action: str, recipe: str, folder: Path, terminal: Terminal, *, re
         terminal.say("no changes: everything is as the recipe says" if action != "down" else "there is nothing to take down")
     elif action != "plan":
         _ask(plan, yes)
-        terraform.apply(plan)
+        try:
+            terraform.apply(plan)
+        except KeyboardInterrupt:
+            terminal.say(f"stopped: what was made stands, by {folder}/terraform.tfstate", fg="yellow")
+            terminal.say(f"the same command goes on; filon infra down {recipe} takes it away", fg="yellow")
+            raise
     outputs = terraform.outputs() if action != "down" else {}
     if action == "up":
         _tell_outputs(terminal, outputs)

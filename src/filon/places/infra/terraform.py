@@ -120,9 +120,11 @@ class Terraform:
         ------
         PlaceError : `infra.apply-failed`, `infra.locked`; what was made stands in Terraform's state, and a second `up` goes on
         """
-        total = len(plan.changes)
-        done = self._run("apply", "-json", "-input=false", PLAN, total=total)
-        (self.folder / PLAN).unlink(missing_ok=True)
+        total = sum(what.count("/") + 1 for _, what in plan.changes)  # what is replaced is deleted and created
+        try:
+            done = self._run("apply", "-json", "-input=false", PLAN, total=total)
+        finally:
+            (self.folder / PLAN).unlink(missing_ok=True)
         if done.code:
             raise _failed("infra.apply-failed", "Terraform did not finish", done, self.folder)
 

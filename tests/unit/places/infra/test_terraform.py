@@ -7,7 +7,7 @@ import pytest
 from filon.errors import FilonError
 from filon.events import Event
 from filon.places.emr.settings import EmrSettings
-from filon.places.infra.terraform import Terraform
+from filon.places.infra.terraform import Plan, Terraform
 from filon.places.infra.writing import write_infrastructure
 
 
@@ -86,3 +86,20 @@ def test_no_silence_while_terraform_says_nothing(folder: Path, tmp_path: Path, m
     heard: list[Event] = []
     Terraform(folder, heard.append).init()
     assert any("still at it" in one.text for one in heard)
+
+
+def test_ctrl_c_lets_terraform_end_in_peace_and_leaves_no_plan(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(tmp_path, monkeypatch, 'echo \'{"@message": "a: Creating..."}\'; sleep 0.3; touch "$0.ended"')
+    heard: list[Event] = []
+
+    def pressed(event: Event) -> None:
+        heard.append(event)
+        if "Creating" in event.text:
+            raise KeyboardInterrupt
+
+    (folder / "filon.tfplan").write_text("a plan may hold what nobody else should read")
+    with pytest.raises(KeyboardInterrupt):
+        Terraform(folder, pressed).apply(Plan(add=1, change=0, remove=1, changes=(("a", "delete/create"),), text=""))
+    assert (tmp_path / "bin" / "terraform.ended").exists()
+    assert not (folder / "filon.tfplan").exists()
+    assert heard[0].total == 2, "what is replaced is deleted and created"
