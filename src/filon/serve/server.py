@@ -22,7 +22,7 @@ from filon.serve.models import Models, told_champion
 from filon.serve.problems import RefusedError
 from filon.serve.served import Served
 from filon.serve.settings import ServeSettings
-from filon.serve.sockets import BACKLOG, DRAIN_S, TOKEN, WRITE_S, log
+from filon.serve.sockets import BACKLOG, DRAIN_S, WRITE_S, log, token
 
 UNWANTED = frozenset({"pandas", "sklearn"})
 """XGBoost and Arrow import them where they find them, though rows come as arrays: 100 MB of memory and a second of time."""
@@ -61,7 +61,7 @@ def work(
     if state is not None:
         _catch_up(models)  # what the server was told before this worker began
         threading.Thread(target=_follow, args=(models, os.getppid()), name="filon-follow", daemon=True).start()
-    app = App(models, meters, settings.limits, token=os.environ.get(TOKEN, ""), workers=settings.workers, capture=capture)
+    app = App(models, meters, settings.limits, token=token(), workers=settings.workers, capture=capture)
     config = uvicorn.Config(
         app,
         lifespan="off",

@@ -44,14 +44,26 @@ def check(settings: ServeSettings) -> None:
 
     Raises
     ------
-    RecipeError : `serve.models-missing`, `serve.token-needed`
+    RecipeError : `serve.models-missing`, `serve.token-needed`; SetupError : `serve.capture-unusable`
     """
     if settings.models and not settings.bundle.startswith("models:/") and not Path(settings.models).is_dir():
         why = f"{settings.models} is a file" if Path(settings.models).exists() else f"there is no {settings.models}"
         raise RecipeError("serve.models-missing", "--models names no folder", why, f"mkdir -p {settings.models}, or name another one")
-    if settings.models and settings.host not in {"127.0.0.1", "::1", "localhost"} and not os.environ.get(TOKEN):
+    if os.environ.get(TOKEN) and not token():  # nobody could bring it, and without it everybody would be let in
+        why = f"{TOKEN} is set, and holds nothing but blanks"
+        raise RecipeError("serve.token-needed", "the token is blank", why, f"export {TOKEN}=$(openssl rand -hex 32), or unset it")
+    if settings.capture.place.startswith("s3://") and not settings.capture.place[5:].strip("/"):
+        raise SetupError(
+            "serve.capture-unusable", "the capture's place has no bucket", "it is s3:// alone", "--capture s3://my-bucket/captures"
+        )
+    if settings.models and settings.host not in {"127.0.0.1", "::1", "localhost"} and not token():
         why = f"--models lets whoever reaches {settings.host} change the model"
         raise RecipeError("serve.token-needed", "a server that others reach needs a token", why, f"export {TOKEN}=$(openssl rand -hex 32)")
+
+
+def token() -> str:
+    """What a client must bring, "" for nothing. A secret's file often ends in a line end, which no client sends."""
+    return os.environ.get(TOKEN, "").strip()
 
 
 def url(settings: ServeSettings, bound: socket.socket) -> str:

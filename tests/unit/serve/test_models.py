@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.unit.serve.conftest import GOOD, Heard, ask, dumps
 
-from filon.errors import RecipeError
+from filon.errors import RecipeError, SetupError
 from filon.package import Bundle, open_bundle
 from filon.package.sealed import seal
 from filon.serve import server
@@ -21,7 +21,7 @@ from filon.serve.models import Models
 from filon.serve.plans import changing
 from filon.serve.served import Served
 from filon.serve.settings import CaptureSettings, Limits, ServeSettings
-from filon.serve.sockets import check
+from filon.serve.sockets import check, token
 
 Make = Callable[..., App]
 
@@ -155,6 +155,19 @@ def test_a_damaged_bundle_is_refused(serving: Make, shelf: Path) -> None:
     heard = change(serving(), b'{"champion": "second"}')
     assert (heard.status, heard.error["code"]) == (422, "serve.bundle-refused")
     assert "package.damaged" in heard.error["why"]
+
+
+def test_a_token_is_what_stands_between_the_blanks_and_a_blank_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FILON_TOKEN", "secret-of-a-file\n")  # pragma: allowlist secret
+    check(ServeSettings(bundle="bundle"))
+    assert token() == "secret-of-a-file"
+    monkeypatch.setenv("FILON_TOKEN", " \n")
+    with pytest.raises(RecipeError, match=r"serve\.token-needed"):
+        check(ServeSettings(bundle="bundle"))
+    monkeypatch.setenv("FILON_TOKEN", "")
+    check(ServeSettings(bundle="bundle"))
+    with pytest.raises(SetupError, match=r"serve\.capture-unusable"):
+        check(ServeSettings(bundle="bundle", capture=CaptureSettings(place="s3://")))
 
 
 def test_a_challenger_answers_its_share(serving: Make) -> None:
