@@ -107,3 +107,25 @@ def test_stream_ends_well_when_it_is_told_to(tmp_path: Path) -> None:
     said, _ = other.communicate(timeout=240)
     assert other.returncode == 2
     assert "predict.stream-checkpoint" in said
+
+
+def test_a_jvm_that_is_killed_fails_no_trial(tmp_path: Path) -> None:
+    """As when memory runs out: 24 of 28 trials were recorded as failed, and a resumed run chose among the other four."""
+    pq.write_table(customers(300, 8), tmp_path / "t.parquet")
+    families = "[search.xgboost]\nmax_depth = [2, 3, 4, 5]\neta = [0.1, 0.2, 0.3]\nnum_round = 1500\nearly_stopping_rounds = 0\n"
+    more = '[track]\nenabled = false\n[places.spark]\nmaster = "local[1]"\nconf = { "spark.driver.memory" = "1g" }\n'
+    (tmp_path / "filon.toml").write_text(f'name = "t"\n[data]\nsource = "t.parquet"\nlabel = "deposit"\n{families}{more}')
+    process = filon("train", "filon.toml", "--engine", "spark", cwd=tmp_path, OF_THE_TEST=str(tmp_path))
+    until = time.monotonic() + 240
+    while not (trials := list(tmp_path.glob("runs/*/*/trials.jsonl"))):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    for place in java_of(str(tmp_path)):
+        os.kill(int(place.name), signal.SIGKILL)
+    said, err = process.communicate(timeout=120)
+    assert (process.returncode, json.loads(said.strip().splitlines()[-1])["error"]["code"]) == (5, "engines.spark-lost"), said + err
+    states = [json.loads(line)["state"] for line in trials[0].read_text().splitlines()]
+    assert states == ["done"] * len(states)
+    assert 0 < len(states) < 12
+    assert not list(tmp_path.glob("runs/*/*/work/filon-*"))

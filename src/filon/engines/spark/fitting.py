@@ -55,7 +55,7 @@ def fit(
 
     Raises
     ------
-    EngineError : `engines.spark-dynamic-allocation`, `engines.spark-no-slots` before training over the cluster
+    EngineError : `engines.spark-dynamic-allocation`, `engines.spark-no-slots` before training over the cluster; `engines.spark-lost`
     """
     stage = "search" if plan.valid else "fit"
     with step(session, stage):

@@ -84,7 +84,13 @@ class Account:
 
 @contextmanager
 def step(session: Session, name: str) -> Iterator[None]:
-    """Jobs started within belong to a step of the story; Spark's pages and `spark.json` name it."""
+    """Jobs started within belong to a step of the story; Spark's pages and `spark.json` name it. What Spark raises comes in our words."""
+    with session.in_our_words(), _named(session, name):
+        yield
+
+
+@contextmanager
+def _named(session: Session, name: str) -> Iterator[None]:
     context = None if session.connect else session.spark.sparkContext
     before = context.getLocalProperty("spark.job.description") if context is not None else None
     if context is not None:
@@ -126,8 +132,11 @@ def under_way(session: Session) -> str:
     """The stages that Spark works on now, on one line."""
     if session.connect:
         return "the server works"
-    tracker = session.spark.sparkContext.statusTracker()
-    found = [tracker.getStageInfo(number) for number in tracker.getActiveStageIds()]
+    try:
+        tracker = session.spark.sparkContext.statusTracker()
+        found = [tracker.getStageInfo(number) for number in tracker.getActiveStageIds()]
+    except Exception:  # whoever waits for its work is told why
+        return "Spark does not answer"
     active = [f"stage {one.stageId}, {one.numCompletedTasks} of {one.numTasks} tasks" for one in found if one is not None]
     return "; ".join(active[:2]) or "between two stages"
 

@@ -7,6 +7,7 @@ import re
 import threading
 import time
 import uuid
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -137,7 +138,7 @@ class Session:
         with suppress(Exception):
             remove(self.spark, self.work, connect=self.connect)
         if self.ours:
-            self.spark.stop()
+            stop(self.spark, connect=self.connect)
             if self.connect:
                 os.environ.pop("SPARK_CONNECT_MODE_ENABLED", None)  # pyspark leaves it, and every later session would be a remote one
 
@@ -193,8 +194,7 @@ class Session:
 
     def close_quietly(self) -> None:
         """Stop Spark where nothing has been kept yet."""
-        with suppress(Exception):
-            self.spark.stop()
+        stop(self.spark, connect=self.connect)
 
     def _work_folder(self) -> str:
         name = f"filon-{uuid.uuid4().hex[:12]}"
@@ -210,11 +210,27 @@ class Session:
         return f"file://{place.absolute()}"
 
 
+def stop(spark: Any, *, connect: bool) -> None:
+    """End a session of ours; where its JVM has ended before it, forget that one, so that the next session gets its own."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # PySpark's, of a JVM that does not answer
+            spark.stop()
+    except Exception:
+        if connect:
+            return
+        from pyspark import SparkContext
+
+        with suppress(Exception):
+            spark.sparkContext.stop()  # the second time it does not ask the JVM
+        SparkContext._gateway = SparkContext._jvm = None
+        type(spark)._instantiatedSession = type(spark)._activeSession = None
+
+
 def plain(place: str) -> str:
     """A path that Spark reads as it stands: in a folder named "data [v2]" it would see a pattern.
 
-    >>> plain("file:///home/ana/data [v2]/folds")
-    'file:///home/ana/data \\\\[v2\\\\]/folds'
+    >>> plain("file:///srv/data [v2]/folds")
+    'file:///srv/data \\\\[v2\\\\]/folds'
     """
     return re.sub(r"([\[\]{}*?\\])", r"\\\1", place)
 

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -314,10 +315,11 @@ class Jobs:
     def cancel(self) -> None:
         """End those that still run."""
         self.cancelled = True
-        if self._session.connect:
-            self._session.spark.interruptTag(self._name)
-        else:
-            self._session.spark.sparkContext.cancelJobGroup(self._name)
+        with suppress(Exception):  # where Spark itself is gone, that is told by whoever waited for it
+            if self._session.connect:
+                self._session.spark.interruptTag(self._name)
+            else:
+                self._session.spark.sparkContext.cancelJobGroup(self._name)
 
 
 def why(exc: BaseException) -> str:
@@ -326,9 +328,10 @@ def why(exc: BaseException) -> str:
     Raises
     ------
     SetupError : when no other job could do better: a worker lacks Python packages, or has another Python
+    EngineError : `engines.spark-lost`, likewise
     """
     found = exc if isinstance(exc, FilonError) else translated(exc, "a trial")
-    if isinstance(found, SetupError):
+    if isinstance(found, SetupError) or (found is not None and found.code == "engines.spark-lost"):
         raise found from exc
     if found is None:
         return one_line(exc)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from traceback import extract_tb
 from typing import TypeVar
 
 import pyarrow as pa
@@ -42,12 +43,35 @@ class Telling:
 
 def translated(exc: BaseException, origin: str) -> FilonError | None:
     """A coded error for what Spark raised; None for what is not Spark's."""
-    said = str(exc)
+    said = _said(exc)
     if MARK in said:
         return _carried(said)
+    if _is_lost(exc, said):
+        fix = "run it again (a training with --resume); if memory ran out here, give it more, or less to spark.driver.memory"
+        return EngineError("engines.spark-lost", f"Spark itself has ended while it worked on {origin}", _reason(said), fix)
     if type(exc).__module__.split(".")[0] not in {"pyspark", "py4j"}:
         return None
     return _ours(said, origin)
+
+
+LOST = "SparkContext was shut ?down|SparkContext has been shut ?down|stopped SparkContext|Master removed our application"
+
+
+def _is_lost(exc: BaseException, said: str) -> bool:
+    """Whether no other job can be done: Spark's own JVM is gone (the system takes it when memory runs out), or its application ended."""
+    if type(exc).__name__ == "Py4JNetworkError":
+        return True
+    if isinstance(exc, ConnectionError):
+        return any("py4j" in frame.filename for frame in extract_tb(exc.__traceback__))
+    return re.search(LOST, said) is not None
+
+
+def _said(exc: BaseException) -> str:
+    """The text of an error; that of one of Java's is asked of the JVM."""
+    try:
+        return str(exc)
+    except Exception as lost:  # which may be gone
+        return f"{type(exc).__name__}: {lost}"
 
 
 def _carried(said: str) -> FilonError:
@@ -94,7 +118,7 @@ def _ours(said: str, origin: str) -> FilonError:
             "engines.disk-full",
             "a disk of the cluster has no room for Spark's files",
             _line(said, "No space"),
-            "free some space, or point spark.local.dir (or places.spark.work) to a larger disk",
+            "free some space, or point FILON_SCRATCH (on a cluster places.spark.work, or spark.local.dir) to a larger disk",
         )
     unheard = _unheard(said, origin)
     if unheard is not None:
