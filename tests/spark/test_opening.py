@@ -8,6 +8,7 @@ import pytest
 from tests.unit.package.conftest import seal
 
 import filon
+from filon.engines.spark.opening import defaults
 
 pytestmark = [pytest.mark.spark]
 
@@ -27,3 +28,9 @@ def test_a_session_that_another_thread_has_made_is_used_and_left_alone(spark_ses
         assert spark_session.catalog.functionExists("threaded")
     finally:
         spark_session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "65536")
+
+
+def test_the_jvm_of_a_driver_without_rows_spares_its_second_compiler(tmp_path: Path) -> None:
+    far, here = (defaults(tmp_path, 4096, local=local)["spark.driver.extraJavaOptions"].split() for local in (False, True))
+    assert "-XX:TieredStopAtLevel=1" in far
+    assert set(far) - set(here) == {"-XX:TieredStopAtLevel=1"}, "in a local session the same JVM does the tasks' work"

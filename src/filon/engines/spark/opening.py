@@ -172,6 +172,10 @@ def defaults(folder: Path, memory_mib: int, *, local: bool) -> dict[str, str]:
         "spark.sql.parquet.enableVectorizedReader": "true",
         "spark.sql.sources.parallelPartitionDiscovery.threshold": "32",
     }
+    if not local:
+        # Such a driver holds no rows and plans small jobs: half of its JVM's processor time went into the second compiler (5.9 s for 30
+        # jobs, 2.8 without it), which executors on the same machine waited for
+        found["spark.driver.extraJavaOptions"] += " -XX:TieredStopAtLevel=1"
     if local:
         found["spark.ui.enabled"] = "false"
         found["spark.driver.memory"] = f"{max(REST_MIB, memory_mib // 4)}m"
