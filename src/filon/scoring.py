@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from filon.engines import open_stream
 from filon.engines.base import Engine, Sink, Source, Written
+from filon.engines.tally import Tally
 from filon.errors import DataError, RecipeError, some
 from filon.evaluate import (
     Context,
@@ -31,7 +33,7 @@ from filon.files import write_atomic
 from filon.read import read_like
 from filon.read.reading import look
 from filon.read.settings import DataSettings
-from filon.rows.encode import encode
+from filon.rows.encode import encode, label_text
 from filon.runs import to_plain
 from filon.versions import versions
 
@@ -50,13 +52,13 @@ def predict(bundle: Bundle, data: str, out: str, keep: tuple[str, ...], rejects:
 
     Raises
     ------
-    RecipeError : `predict.keep-unknown`, `predict.out-unknown`
+    RecipeError : `predict.keep-unknown`, `predict.out-unknown`, `predict.out-is-data`
     """
     source = _source(bundle, data, listen)
     listen(Event(stage="score", text=f"{bundle.name} {bundle.version} over {source.origin}"))
+    sink = _sink(source, out, _kept(_keys(bundle), source, keep), rejects)
     scored = engine.score(engine.read(source), bundle.ensemble, bundle.encoding, bundle.threshold)
-    beside = rejects or _rejects_beside(out)
-    return engine.write(scored, Sink(path=out, format=_format(out), keep=_kept(_keys(bundle), source, keep), rejects=beside))
+    return engine.write(scored, sink)
 
 
 def predict_foreign(
@@ -71,14 +73,15 @@ def predict_foreign(
     Raises
     ------
     DataError : `package.features-missing`, `package.features-differ`, `package.model-failed`
-    RecipeError : `predict.keep-unknown`, `predict.out-unknown`
+    RecipeError : `predict.keep-unknown`, `predict.out-unknown`, `predict.out-is-data`
     """
     found = look(DataSettings(source=data, label=""), Path.cwd(), listen)
     _refuse_unknown("--drop", drop, [column.name for column in found.columns])
     bound, source, encoding = model.bound(found, drop)
     listen(Event(stage="score", text=f"{model.name} {model.version} over {source.origin}: {len(bound.features)} features"))
+    sink = _sink(source, out, _kept((), source, keep), rejects)
     scored = engine.score(engine.read(source), bound, encoding)
-    return engine.write(scored, Sink(path=out, format=_format(out), keep=_kept((), source, keep), rejects=rejects or _rejects_beside(out)))
+    return engine.write(scored, sink)
 
 
 def predict_stream(
@@ -118,7 +121,7 @@ def evaluate(
 
     Raises
     ------
-    DataError : `evaluate.label-missing`
+    DataError : `evaluate.label-missing`, `evaluate.label-unknown`
     """
     settings = EvaluateSettings(lang=lang)
     source = _source(bundle, data, listen)
@@ -132,10 +135,13 @@ def evaluate(
         )
     table = engine.read(source)
     listen(Event(stage="evaluate", text=f"{bundle.name} {bundle.version} on {source.origin}"))
-    sample = _encoded(bundle, engine.sample(table, rows_to_explain(bundle.ensemble, settings)))
+    rows = engine.sample(table, rows_to_explain(bundle.ensemble, settings))
+    labels = label_text(rows.column(bundle.label).combine_chunks()) if bundle.label in rows.schema.names else pa.nulls(0, pa.string())
+    sample = _encoded(bundle, rows)
     importances = measure_importance(bundle.ensemble, bundle.encoding, sample)
     scored = engine.score(table, bundle.ensemble, bundle.encoding, bundle.threshold)
     tallies = engine.tally(scored, slice_columns(bundle.encoding, importances, settings))
+    _refuse_unlabelled(bundle, tallies[()], labels, source.origin)
     exam = examine(tallies, settings, bundle.threshold, bundle.name, importances, SEED)
     context = Context(
         run=str(bundle.record.get("run", {}).get("run_id", bundle.name)),
@@ -156,6 +162,24 @@ def evaluate(
         folder / "feature_importance.json", json.dumps(to_plain(importances_by_feature(exam)), indent=2, ensure_ascii=False) + "\n"
     )
     return folder, metrics, headlines(exam, context, lang)
+
+
+def _refuse_unlabelled(bundle: Bundle, whole: Tally, labels: pa.Array, origin: str) -> None:
+    """Raise when rows are there, but none whose label is a class of the model: a report of nothing would look like one.
+
+    Parameters
+    ----------
+    labels : texts of some of the rows
+    """
+    if whole.rows > whole.unlabelled or not whole.rows:
+        return
+    seen = [text for text in pc.unique(labels).to_pylist() if text is not None]
+    raise DataError(
+        "evaluate.label-unknown",
+        f"no row of {origin} has a class that the model knows as its {bundle.label!r}",
+        f"the model knows {some(bundle.classes)}; " + (f"the rows have {some(seen)}" if seen else "the rows have no label"),
+        "write the label as in training; [data.derive] of a recipe, or the program that made the table, can do it",
+    )
 
 
 def _encoded(bundle: Bundle, rows: pa.Table) -> pa.Table:
@@ -194,6 +218,29 @@ def _refuse_unknown(option: str, given: Sequence[str], names: Sequence[str]) -> 
             f"it has {some(names)}",
             "name one of them" + (", or '*' for all" if option == "--keep" else ""),
         )
+
+
+def _sink(source: Source, out: str, keep: tuple[str, ...], rejects: str) -> Sink:
+    """Where the answers go, and the rows that cannot be scored: never over the rows that are read, nor over each other."""
+    sink = Sink(path=out, format=_format(out), keep=keep, rejects=rejects or _rejects_beside(out))
+    read = [_place(file.path) for file in source.files]
+    for option, path in (("--out", sink.path), ("--rejects", sink.rejects)):
+        written = _place(path)
+        over = next((one for one in read if one == written or one.startswith(f"{written}/")), "")
+        over = over or (written if option == "--rejects" and written == _place(out) else "")
+        if over:
+            raise RecipeError(
+                "predict.out-is-data",
+                f"{option} {path} would be written over rows that are needed",
+                f"{over} is what is read" if over in read else "--out is the same file",
+                "name another file",
+            )
+    return sink
+
+
+def _place(path: str) -> str:
+    """One name for one file, however it is reached."""
+    return path.rstrip("/") if "://" in path else str(Path(path).expanduser().resolve())
 
 
 def _format(out: str) -> Literal["csv", "parquet"]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from filon.engines import s3
-from filon.errors import FilonError, SetupError
+from filon.errors import FilonError, RecipeError, SetupError, some
 
 CHUNK = 8 << 20
 COPY_LIMIT = 5 << 30
@@ -28,6 +28,7 @@ class Target:
     Raises
     ------
     SetupError : `engines.output-unusable`, `engines.output-disk-full`, `read.s3-*`
+    RecipeError : `engines.output-no-text`
     """
 
     def __init__(self, path: str, form: Literal["csv", "parquet"], scratch: Path) -> None:
@@ -50,6 +51,8 @@ class Target:
             if self._writer is None:
                 self._begin(rows.schema)
             self._writer.write_table(rows)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as exc:
+            raise self._no_text(rows.schema, exc) from exc
         except OSError as exc:
             raise self._told(exc) from exc
 
@@ -97,6 +100,17 @@ class Target:
             s3.ask(stream.close, self.path)
         if sent != key:
             s3.ask(lambda: store.move(sent, key), self.path)
+
+    def _no_text(self, schema: pa.Schema, exc: pa.ArrowException) -> FilonError:
+        """What a CSV has no way to write: lists, structs, binary."""
+        kinds = pa.types
+        odd = [field for field in schema if kinds.is_nested(field.type) or kinds.is_binary(field.type) or kinds.is_large_binary(field.type)]
+        return RecipeError(
+            "engines.output-no-text",
+            f"{self.path} cannot hold all columns as text",
+            some(f"{field.name} ({field.type})" for field in odd) or str(exc),
+            "name an output that ends in .parquet (--out, --rejects), or leave the column out of --keep",
+        )
 
     def _told(self, exc: OSError) -> FilonError:
         if exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
