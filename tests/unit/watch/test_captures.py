@@ -14,6 +14,7 @@ from filon.engines.base import Column, File, Source
 from filon.engines.captures import EVENT, INFERENCE, MOMENT, blocks, marked, recent, rows_of
 from filon.engines.embedded.captured import CapturedTable
 from filon.engines.embedded.records import RecordParser
+from filon.errors import RecipeError
 from filon.events import Event
 
 COLUMNS = (Column(name="age", kind="number"), Column(name="job", kind="category"), Column(name="member", kind="boolean"))
@@ -131,6 +132,9 @@ def test_a_row_on_which_a_derived_column_fails_costs_itself_only(tmp_path: Path)
     rows = [row for batch in CapturedTable(source, 1, heard.append).batches() for row in batch.to_pylist()]
     assert [(row[EVENT], row["year"]) for row in rows] == [("e1/0", 2020), ("e1/2", 2021), ("e1/3", None)]
     assert "1 captured rows are left out" in heard[-1].text
+    (tmp_path / "c.jsonl").write_bytes(line(json.dumps([{"job": "soon"}] * 200), "JSON", "application/json"))
+    with pytest.raises(RecipeError, match=r"read\.derive-failed"):  # that is no odd row any more
+        list(CapturedTable(source, 1, heard.append).batches())
 
 
 def test_hidden_columns_are_missing() -> None:

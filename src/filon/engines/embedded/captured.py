@@ -21,6 +21,9 @@ from filon.events import Event, Listen
 DERIVE_FAILED = frozenset({"read.derive-failed", "read.derive-not-whole"})
 """An expression of the recipe fails on some row: the server refused that row and answered its neighbours."""
 
+FEW_REFUSED, MOST_REFUSED = 100, 5000
+"""Rows that are looked for one by one; where most fail, or so many, it is no odd row but another table (or a column that is hashed)."""
+
 
 class CapturedTable:
     """Rows of captured requests, typed; nothing is read until rows are asked for.
@@ -30,7 +33,7 @@ class CapturedTable:
 
     def __init__(self, source: Source, threads: int, listen: Listen) -> None:
         self.source, self.threads, self._listen = source, threads, listen
-        self.unread = self.refused = 0
+        self.unread = self.refused = self.kept = 0
         self._plain: tuple[Column, ...] = tuple(
             column for column in source.columns if not column.sql and not column.name.startswith("filon:")
         )
@@ -79,11 +82,14 @@ class CapturedTable:
                 raise
             if batch.num_rows == 1:
                 self.refused += 1
+                if self.refused > MOST_REFUSED or (self.refused > FEW_REFUSED and self.refused > self.kept):
+                    raise
                 return
             half = batch.num_rows // 2
             yield from self._derived(batch.slice(0, half))
             yield from self._derived(batch.slice(half))
             return
+        self.kept += batch.num_rows
         marks = [name for name in batch.schema.names if name not in whole.schema.names]
         yield pa.RecordBatch.from_arrays([*whole.columns, *(batch.column(name) for name in marks)], names=[*whole.schema.names, *marks])
 
