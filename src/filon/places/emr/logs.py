@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -15,8 +15,9 @@ from filon.places.base import Handle
 from filon.places.emr.bucket import Bucket, address
 from filon.places.emr.causes import Line
 
-MOST_BYTES = 64 << 20
-"""Of one log file: beyond it, its beginning and end are enough to tell what happened."""
+PIECE_BYTES = 1 << 20
+END_BYTES = 16 << 20
+"""Of the beginning of one log file, and at least of its end: they are enough to tell what happened."""
 
 STAMPS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"^(\d\d/\d\d/\d\d \d\d:\d\d:\d\d)"), "%y/%m/%d %H:%M:%S"),
@@ -95,33 +96,74 @@ class Reader:
             if exc.code == "places.object-missing":
                 return []  # replaced while we looked
             raise
-        lines = gunzipped(raw).decode(errors="replace").splitlines()
-        self.applications.update(re.findall(r"application_\d+_\d+", "\n".join(lines[:5000])) if file.name.startswith("steps/") else [])
-        self.seen[file.name] = (file.version, len(lines))
-        return stamped(file.name, lines)[count:] if len(lines) >= count else stamped(file.name, lines)
+        head, lost, tail = both_ends(gunzipped(raw), END_BYTES)
+        self.applications.update(re.findall(r"application_\d+_\d+", "\n".join(head[:5000])) if file.name.startswith("steps/") else [])
+        whole = len(head) + lost + len(tail)
+        self.seen[file.name] = (file.version, whole)
+        known = count if whole >= count else 0
+        if not lost:
+            return stamped(file.name, head)[known:]
+        gap = f"({lost:,} lines are left out here: aws s3 cp s3://{root.bucket}/{file.key} - has them all)"
+        news = [*head[known:], *([gap] if known < len(head) + lost else []), *tail[max(0, known - len(head) - lost) :]]
+        return stamped(file.name, news)
 
 
-def gunzipped(raw: bytes) -> bytes:
-    """What can be read of a gzip file; one that is cut short gives what is there.
+def gunzipped(raw: bytes) -> Iterator[bytes]:
+    """What can be read of a gzip file, piece by piece; one that is cut short gives what is there, and one that is none is as it is.
 
     >>> import gzip
     >>> whole = gzip.compress(" ".join(str(number) for number in range(10_000)).encode())
-    >>> gunzipped(whole[: len(whole) // 2]).startswith(b"0 1 2")
+    >>> next(gunzipped(whole[: len(whole) // 2])).startswith(b"0 1 2")
     True
     """
     if raw[:2] != b"\x1f\x8b":
-        return raw
-    found, rest = b"", raw
-    while rest and len(found) < MOST_BYTES:
+        yield raw
+        return
+    rest = raw
+    while rest:
         unzip = zlib.decompressobj(wbits=31)
-        try:
-            found += unzip.decompress(rest, MOST_BYTES)
-        except zlib.error:
-            break
+        while rest and not unzip.eof:
+            try:
+                yield unzip.decompress(rest, PIECE_BYTES)
+            except zlib.error:
+                return
+            rest = unzip.unconsumed_tail
         if not unzip.eof:
-            break
+            return
         rest = unzip.unused_data
-    return found
+
+
+def both_ends(pieces: Iterable[bytes], most: int) -> tuple[list[str], int, list[str]]:
+    """Lines of the beginning of a log, how many after them are left out, and those of its end, where the error stands.
+
+    Parameters
+    ----------
+    most : bytes of the beginning, and the least of the end; a log of no more than three times as many is there as a whole
+
+    Examples
+    --------
+    >>> both_ends([b"a\\nb\\nc\\n", b"d\\ne\\nf\\ng\\nh\\n"], most=4)
+    (['a', 'b'], 5, ['h'])
+    >>> both_ends([b"a\\nb"], most=4)
+    (['a', 'b'], 0, [])
+    """
+    head, tail, lost, dropped = bytearray(), bytearray(), 0, 0
+    for piece in pieces:
+        room = most - len(head)
+        head += piece[:room]
+        tail += piece[room:]
+        if len(tail) > 2 * most:
+            over = len(tail) - most
+            lost, dropped = lost + tail.count(b"\n", 0, over), dropped + over
+            del tail[:over]
+    if not dropped:
+        return _lines(head + tail), 0, []
+    # the lines that were cut through are left out: of one the end is among what was dropped, of the other it is not
+    return _lines(head[: head.rfind(b"\n") + 1]), lost + 1, _lines(tail[tail.find(b"\n") + 1 :])
+
+
+def _lines(text: bytearray) -> list[str]:
+    return text.decode(errors="replace").splitlines()
 
 
 def stamped(name: str, lines: list[str]) -> list[Stamped]:
