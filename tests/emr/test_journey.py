@@ -68,6 +68,7 @@ def test_a_rehearsal_comes_home_with_a_model_and_leaves_nothing(filon: Filon, pr
     assert said["left"] == []
     assert said["log_lines"] > 0
     assert any("as the recipe says: $" in line for line in said["true_run"])
+    assert any(line.startswith("1,") and "rows" in line for line in said["true_run"]), "priced by the sample: nobody outside is asked"
     assert not list((project / "runs" / ".jobs").glob("*"))
 
 

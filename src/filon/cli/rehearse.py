@@ -45,20 +45,20 @@ def command(recipe: str, sets: tuple[str, ...], place: str, data: str, environme
     terminal.say(f"  {'model':<8} {done.home}", bold=True)
     terminal.say(f"  {'logs':<8} {done.log_lines:,} lines came back")
     terminal.say(f"  {'cleaned':<8} {done.deleted} deleted, {len(done.left)} left")
-    true_run = _true_run(file, terminal)
+    true_run = _true_run(file, data, terminal)
     result = {"home": str(done.home), "log_lines": done.log_lines, "deleted": done.deleted, "left": list(done.left), "true_run": true_run}
     terminal.result({**result, "place": place})
     return 1 if done.left else 0
 
 
-def _true_run(file: RecipeFile, terminal: Terminal) -> list[str]:
+def _true_run(file: RecipeFile, data: str, terminal: Terminal) -> list[str]:
     """What the true run would do and cost, in lines."""
     emr = file.recipe.places.emr
     cluster = _where(emr)
     lines = [
         f"the true run would send code and environment to {emr.bucket or 's3://YOUR-BUCKET (places.emr.bucket is empty)'}",
         f"{cluster}; release {emr.release}, region {emr.region or 'by the AWS environment'}",
-        *_cost(file),
+        *_cost(file, data),
         "--on dry-run prints every request of it; filon check RECIPE --on emr looks at the account",
     ]
     for line in lines:
@@ -79,15 +79,17 @@ def _where(emr: EmrSettings) -> str:
     return f"use the cluster {emr.cluster_id}" if emr.cluster_id else f"make a cluster of {made}, and end it after the job"
 
 
-def _cost(file: RecipeFile) -> list[str]:
-    """What it would cost, by the dated price table (a rehearsal asks nobody)."""
+def _cost(file: RecipeFile, data: str) -> list[str]:
+    """What it would cost, by the dated price table, and by the sample where there is one: a rehearsal asks nobody."""
     from filon.errors import FilonError
     from filon.places.emr.cost import offer, offer_lines
     from filon.places.emr.tables import look_at
     from filon.places.emr.work import work
 
+    sample = ["of the sample alone (filon cost RECIPE --on emr looks at the whole table):"] if data else []
+    source = file.recipe.data.model_copy(update={"source": str(Path(data).absolute())}) if data else file.recipe.data
     try:
-        table = look_at(file.recipe.data, file.base)
-        return offer_lines(offer(file.recipe.places.emr, work(table, file.recipe.search, file.recipe.split), table))
+        table = look_at(source, file.base)
+        return [*sample, *offer_lines(offer(file.recipe.places.emr, work(table, file.recipe.search, file.recipe.split), table))]
     except FilonError as exc:
         return [f"its price is not known: {exc.what} (filon cost RECIPE --on emr)"]
