@@ -226,11 +226,16 @@ def init(
 
 
 def run_rows(root: str | Path) -> list[dict[str, Any]]:
-    """Every run as a row for `filon runs`: by recipe name, best first by its own metric on the test fold."""
+    """Every run as a row for `filon runs`: by recipe name, best first by its own metric on the test fold.
+
+    Parameters
+    ----------
+    root : the folder of runs, or the recipe's, in which they are under runs/
+    """
     from filon.evaluate.metrics import better
 
     rows = []
-    for path, manifest in list_runs(Path(root)):
+    for path, manifest in list_runs(Path(root)) or list_runs(Path(root) / "runs"):
         summary = read_json(path / "metrics" / "summary.json") or {}
         winner = summary.get("winner", {})
         metric = str(summary.get("metric_used", ""))

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from filon.api import run_rows
 from filon.engines.base import CurvePoint
 from filon.errors import RecipeError, SetupError
 from filon.files import write_atomic
@@ -100,6 +101,11 @@ def test_runs_are_found_by_id_folder_and_latest(tmp_path, name):
     assert find_run(tmp_path, name.format(name=run.path.name)) == run.path
     assert find_run(tmp_path / "nowhere", str(run.path)) == run.path
     assert [path for path, _ in list_runs(tmp_path)] == [run.path]
+
+
+def test_runs_of_a_recipe_are_found_from_its_folder(tmp_path):
+    run = new(tmp_path / "runs")
+    assert [row["path"] for root in (tmp_path, tmp_path / "runs") for row in run_rows(root)] == [str(run.path)] * 2
 
 
 def test_a_run_that_is_not_there_is_told(tmp_path):

@@ -103,8 +103,9 @@ def _bad_sql(sql: str, where: str, reason: str, names: list[str] | None = None) 
 def _plain(said: str) -> str:
     """The reason in an SQL error, without its class, colours and drawing."""
     said = re.sub(r"\x1b\[[0-9;]*m", "", said)
+    said = re.sub(r'"(stored|misfit):[^"]*"(, )?', "", said)  # columns of the views that the recipe cannot name
     lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith(("LINE ", " "))]
-    return re.sub(r"^[A-Z][\w ]* Error: ", "", " ".join(lines))[:300]
+    return re.sub(r"^[A-Z][\w ]* Error: ", "", " ".join(lines).rstrip(", "))[:300]
 
 
 def kind_of(sql_type: str) -> Kind:

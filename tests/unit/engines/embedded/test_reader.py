@@ -318,6 +318,7 @@ class TestDerived:
                 opened(tmp_path, "age,y\n1,p\n2,q\n", **where)
             assert told.value.code in {code, "read.derive-not-rowwise"}
             assert said in told.value.why
+            assert "stored:" not in told.value.why
             assert ("data.where" if "where" in where else "data.derive.x") in f"{told.value.what}{told.value.fix}"
 
     def test_an_expression_that_fails_on_a_later_row_is_told(self, tmp_path: Path) -> None:
