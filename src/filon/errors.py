@@ -401,6 +401,7 @@ Code = Literal[
     "watch.nothing-captured",
     "watch.out-of-range",
     "watch.score-drifted",
+    "watch.scores-unjudged",
     "watch.since-unreadable",
     "watch.unseen-categories",
 ]

@@ -13,6 +13,7 @@ from filon.check.records import Fact, Finding
 from filon.check.wording import finding
 from filon.engines.survey import NO_TIME, Gauge, Survey, SurveyPlan
 from filon.engines.tally import Tally
+from filon.errors import some
 from filon.evaluate import EvaluateSettings, Interval
 from filon.evaluate.bootstrap import intervals
 from filon.evaluate.metrics import Reading, better, names
@@ -25,6 +26,9 @@ from filon.watch.settings import WatchSettings
 SEEN = (0.0, 0.5, 0.85, 1.0)
 """Shares of rows the model has trained on that the live scores are held against. Scores of seen rows are further apart than those of new
 ones, and a table that holds such rows (the training table: 85 % of it) is no drift."""
+
+NEARLY_ALL = 0.999
+"""Share of cells without a known value above which an ignored column counts as hidden: the scores are not those that were answered."""
 
 FEW_PERIOD_ROWS = 30
 """Periods with fewer rows show no distance."""
@@ -67,6 +71,7 @@ def compare(baseline: Baseline, plan: SurveyPlan, survey: Survey, settings: Watc
     scores = [_score(baseline, at, parts[first + at]) for at in range(plan.curves)]
     classes = _classes(baseline, parts[-1])
     judged = survey.rows >= settings.min_rows
+    hidden = tuple(column.name for column in columns if column.name in settings.ignore and _is_hidden(column))
     judging = [(at, column) for at, column in enumerate(columns) if column.name not in settings.ignore]
     asked = [question for at, column in judging for question in _questions(at, column, settings)]
     asked += [_Asked(kind="score", place=at, p=one.distance.p, large=_large(one.distance, settings)) for at, one in enumerate(scores)]
@@ -76,13 +81,14 @@ def compare(baseline: Baseline, plan: SurveyPlan, survey: Survey, settings: Watc
     found: dict[tuple[str, int], float] = {}
     for question, p in zip(asked, chance, strict=True):
         found[question.kind, question.place] = p
-        alarms[question.kind, question.place] = judged and question.large and p < settings.significance
+        known = judged and not (hidden and question.kind in {"score", "classes"})
+        alarms[question.kind, question.place] = known and question.large and p < settings.significance
     columns = [_told(column, at, found, alarms) for at, column in enumerate(columns)]
     scores = [replace(one, distance=_with(one.distance, found["score", at], alarms["score", at])) for at, one in enumerate(scores)]
     classes = replace(classes, distance=_with(classes.distance, found["classes", 0], alarms["classes", 0]))
     live = [np.asarray(part) for part in parts[first : first + plan.curves]]
     expected = estimates(baseline, live, parts[-2].reshape(len(plan.classes), -1) if plan.winners else None)
-    metrics = _metrics(baseline, survey, expected, settings, judged)
+    metrics = _metrics(baseline, survey, expected, settings, judged and not hidden)
     columns = [replace(column, over_time=_over_time(plan, survey, at, baseline)) for at, column in enumerate(columns)]
     return Compared(
         columns=tuple(columns),
@@ -90,7 +96,7 @@ def compare(baseline: Baseline, plan: SurveyPlan, survey: Survey, settings: Watc
         classes=classes,
         metrics=metrics,
         periods=_periods(plan, survey, settings),
-        findings=_findings(survey, columns, scores, classes, metrics, settings, metric),
+        findings=(*_unjudged(hidden), *_findings(survey, columns, scores, classes, metrics, settings, metric)),
         judged=judged,
     )
 
@@ -127,6 +133,16 @@ def _column(gauge: Gauge, baseline: Baseline, at: int, live: np.ndarray) -> Colu
         edges=gauge.edges,
         values=gauge.values,
     )
+
+
+def _is_hidden(column: ColumnDrift) -> bool:
+    """Whether no live row has a value that training knew, as when a capture leaves the column out or hashes it."""
+    before, now = (column.missing[at] + column.unseen[at] for at in (0, 1))
+    return now > NEARLY_ALL >= before
+
+
+def _unjudged(hidden: Sequence[str]) -> tuple[Finding, ...]:
+    return (finding("info", "watch.scores-unjudged", some=some(hidden)),) if hidden else ()
 
 
 def _present(cells: np.ndarray) -> np.ndarray:

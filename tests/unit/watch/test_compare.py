@@ -54,6 +54,18 @@ def test_missing_cells_out_of_range_and_unseen_categories_are_told_apart(model: 
     assert {column for _, column in found} <= {"f2", "f6", "f27"}
 
 
+def test_scores_without_a_column_that_a_capture_hides_are_not_judged(model: Trained) -> None:
+    x, label = rows_of(5000, seed=83)
+    x[:, 0] = x[:, 5] = np.nan
+    survey = model.survey(x, label)
+    assert {code for code, _ in alarms(model.compare(survey))} >= {"missing-changed", "score-drifted"}
+    found = model.compare(survey, ignore=("f0", "f5"))
+    assert alarms(found) == []
+    assert [(one.code, one.level) for one in found.findings] == [("watch.scores-unjudged", "info")]
+    assert '"f0", "f5"' in found.findings[0].evidence
+    assert not any(one.alarm for one in found.metrics)
+
+
 def test_a_category_that_changes_its_share_is_told_by_its_total_variation(model: Trained) -> None:
     x, _ = rows_of(5000, seed=79)
     x[:600, -2] = 5
