@@ -149,8 +149,7 @@ def refuse(job: Job) -> tuple[str, dict[str, str]]:
     for name, path in named.items():
         if path and not path.startswith(("s3://", "s3a://", "hdfs://")):
             why = f'{name} = "{path}" is a path of this machine'
-            fix = f"aws s3 cp {path} s3://YOUR-BUCKET/data/ and name that, e.g. --set data.source=s3://YOUR-BUCKET/data/"
-            raise RecipeError("places.local-path", "the cluster cannot read a path of this machine", why, fix)
+            raise RecipeError("places.local-path", "the cluster cannot reach a path of this machine", why, _instead(name, path))
     needed = {name: job.variables[name] for name in names_in(recipe) if name in job.variables}
     secret = sorted(name for name in {*needed, *names_in(conf)} if SECRET.search(name))
     if secret:
@@ -161,6 +160,16 @@ def refuse(job: Job) -> tuple[str, dict[str, str]]:
             f"let the nodes do it by their own role (places.emr.instance_profile), or leave {secret[0]} out of the recipe",
         )
     return recipe, needed
+
+
+def _instead(name: str, path: str) -> str:
+    """What to write in the place of a path of this machine; a bundle that is here goes along, so one that is named has no bundle.json."""
+    if name == "bundle":
+        return "name the folder with bundle.json in it (it goes along), or s3://.../bundle: filon runs lists what was trained"
+    if name == "--out":
+        return "--out s3://YOUR-BUCKET/scored/: filon fetch brings it home"
+    told = name if name.startswith("--") else f"--set {name}"
+    return f"aws s3 cp {path} s3://YOUR-BUCKET/data/ and name that: {told}{' ' if name.startswith('--') else '='}s3://YOUR-BUCKET/data/"
 
 
 def _sources(written: Mapping[str, Any], variables: Mapping[str, str]) -> dict[str, str]:

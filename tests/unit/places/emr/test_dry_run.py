@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from filon.errors import PlaceError
+from filon.errors import PlaceError, RecipeError
 from filon.events import Event
 from filon.places import open_place
 from filon.places.base import Job
 from filon.places.dry_run import PaperAws, check_request
 from filon.places.emr.settings import EmrSettings
+from filon.places.emr.submit import refuse
 from filon.places.settings import PlacesSettings
 
 RECIPE = 'name = "bank"\n[data]\nsource = "s3://mine/data/bank.csv"\nlabel = "deposit"\n'
@@ -115,3 +116,17 @@ def test_tags_and_addresses_that_aws_takes_are_taken() -> None:
     kept = EmrSettings.model_validate({"tags": {"línea de negocio": "minería: año 2026 @ñ"}, "bucket": "s3://my.bucket-1"})
     assert EmrSettings.model_validate({"tags": {"again": 2}, "conf": {"spark.ui.enabled": False}}).conf == {"spark.ui.enabled": "false"}
     assert kept.tags == {"línea de negocio": "minería: año 2026 @ñ"}
+
+
+@pytest.mark.parametrize(
+    ("named", "fix"),
+    [({"bundle": "nada"}, "bundle.json"), ({"out": "scored.csv"}, "--out s3://"), ({"data": "live.csv"}, "--data s3://")],
+    ids=["bundle", "out", "data"],
+)
+def test_a_path_of_this_machine_is_told_with_what_to_write_instead(named: dict[str, str], fix: str) -> None:
+    there = {"bundle": "s3://mine/b/bundle", "data": "s3://mine/live.csv", "out": "s3://mine/scored/"}
+    with pytest.raises(RecipeError) as refused:
+        refuse(Job(verb="predict", name="bank", key="bank-predict-1", base=".", runs="runs", **{**there, **named}))
+    assert refused.value.code == "places.local-path"
+    assert fix in refused.value.fix
+    assert "data.source" not in refused.value.fix
