@@ -14,6 +14,7 @@ import treelite
 import xgboost
 from tests.unit.package.conftest import rows, sealed
 
+from filon.engines.cast import FALSE, TRUE
 from filon.errors import BundleError, RecipeError
 from filon.export import export
 from filon.export.exporting import Form, matrix_of
@@ -90,6 +91,7 @@ def test_sagemaker_s_archive_holds_what_both_containers_need(sealed: Sealed, tmp
     exec((tmp_path / "ml" / "code" / "inference.py").read_text(encoding="utf-8"), space)
     told = space["predict_fn"](space["input_fn"](json.dumps(records)), space["model_fn"](str(tmp_path / "ml")))
     assert [row["label"] for row in told] == found.column("label").to_pylist()
+    assert (space["TRUE"], space["FALSE"]) == (set(TRUE), set(FALSE))  # "sí" is true everywhere, or nowhere
     with pytest.raises(ValueError, match='"age" is missing'):
         space["predict_fn"]([{"job": "miner"}], space["model_fn"](str(tmp_path / "ml")))
     before = Path(done.path).read_bytes()
