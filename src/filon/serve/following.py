@@ -44,18 +44,24 @@ def fetch(followed: Followed, shelf: Path) -> dict[str, str]:
 
 
 def _asked(words: dict[str, str]) -> dict[str, str]:
+    command = [sys.executable, "-m", FETCH, json.dumps(words)]
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", FETCH, json.dumps(words)], capture_output=True, text=True, timeout=FETCH_S, check=False
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=FETCH_S, check=False)
+    except subprocess.TimeoutExpired as exc:
+        raise _unfetched(f"the program that fetches it said nothing within {FETCH_S:g} s") from exc
+    try:
         told: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    except (subprocess.TimeoutExpired, ValueError, IndexError) as exc:
-        why = f"the program that fetches it said nothing within {FETCH_S:g} s" if isinstance(exc, subprocess.TimeoutExpired) else str(exc)
-        raise SetupError("serve.registry-unusable", "the registry's version could not be fetched", why, "look at the registry") from exc
+    except (ValueError, IndexError) as exc:
+        said = done.stderr.strip().splitlines()[-1:] or ["without a word"]
+        raise _unfetched(f"the program that fetches it ended with exit code {done.returncode}: {said[0][:200]}") from exc
     if "error" in told:
         error = told["error"]
         raise getattr(errors, error["family"])(error["code"], error["what"], error["why"], error["fix"])
     return told
+
+
+def _unfetched(why: str) -> SetupError:
+    return SetupError("serve.registry-unusable", "the registry's version could not be fetched", why, "look at the registry")
 
 
 def first(settings: ServeSettings, followed: Followed, shelf: Path) -> ServeSettings:

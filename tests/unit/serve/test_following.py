@@ -193,6 +193,14 @@ print(json.dumps({"error": error} if "shelf" in words else {"version": "2"}))
     assert counted(follower, "registry_refused") == 1
 
 
+def test_a_program_that_ends_without_an_answer_is_told_by_its_last_word(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "ends_of_a_test.py").write_text("import sys\nsys.exit('no room left')\n")
+    monkeypatch.setattr(following, "FETCH", "ends_of_a_test")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(SetupError, match="exit code 1: no room left"):
+        following.fetch(Followed(uri="sqlite:///r.db", name="bank", alias="champion"), tmp_path)
+
+
 def test_a_copy_on_the_shelf_that_was_damaged_is_fetched_again(sealed: Callable[..., Bundle], tmp_path: Path) -> None:
     asked: list[str] = []
 
