@@ -13,6 +13,7 @@ from filon.engines.base import Engine, LabelPlan, Profile
 from filon.errors import DataError, some
 from filon.events import Listen
 from filon.pages import Lang
+from filon.read.columns import refuse_unusable
 from filon.read.reading import look
 from filon.read.settings import DataSettings
 
@@ -32,11 +33,14 @@ def draft(folder: Path, data: str, label: str, name: str, lang: Lang, engine: En
     Raises
     ------
     DataError : `read.label-missing` when the label named is not a column
+    RecipeError : `read.type-impossible` when it is of no use as one
     """
     source = look(DataSettings(source=data, label=label), Path.cwd(), listen)
     names = [column.name for column in source.columns]
     if label and label not in names:
         raise DataError("read.label-missing", f"{data} has no column {label!r}", f"it has {some(names)}", "name one of them with --label")
+    for column in source.columns:
+        refuse_unusable(column, "label" if column.name == label else None)
     table = engine.read(source)
 
     def profile(column: str) -> Profile:

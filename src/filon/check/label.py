@@ -176,7 +176,7 @@ def _declared(label: Column, profile: Profile, data: DataSettings, texts: list[s
     elif data.positive is not None:
         positive = match(data.positive, list(wanted))
         if positive is None:
-            return LabelPlan(column=name), [*found, _positive_unknown(name, data.positive, list(wanted))]
+            return LabelPlan(column=name), [*found, _positive_unknown(name, data.positive, list(wanted), profile)]
         wanted = (*(value for value in wanted if value != positive), positive)
     return LabelPlan(column=name, classes=wanted), found
 
@@ -187,7 +187,7 @@ def _two(label: Column, profile: Profile, data: DataSettings) -> tuple[LabelPlan
     if data.positive is not None:
         positive = match(data.positive, texts)
         if positive is None:
-            return LabelPlan(column=label.name), [_positive_unknown(label.name, data.positive, texts)]
+            return LabelPlan(column=label.name), [_positive_unknown(label.name, data.positive, texts, profile)]
         return _plan(label, texts, positive), []
     positive, conventional = choose_positive(profile.labels)
     why = "@conventional" if conventional else "@rarer"
@@ -214,8 +214,9 @@ def _plan(label: Column, texts: list[str], positive: str) -> LabelPlan:
     return LabelPlan(column=label.name, classes=(*(text for text in texts if text != positive), positive))
 
 
-def _positive_unknown(name: str, value: Value, texts: list[str]) -> Finding:
-    near = _nearest_all([written(value)], texts)
+def _positive_unknown(name: str, value: Value, texts: list[str], profile: Profile) -> Finding:
+    likely, _ = choose_positive(tuple(pair for pair in profile.labels if pair[0] in texts) or profile.labels)
+    near = _nearest_all([written(value)], [*texts, likely])  # the last one where none is near
     return finding("blocker", "check.positive-unknown", name, value=toml_text(str(value)), some=some(texts), positive=toml_text(near[0]))
 
 

@@ -105,7 +105,7 @@ def assign(columns: Sequence[Column], settings: DataSettings) -> tuple[Column, .
 
     Raises
     ------
-    RecipeError : `read.label-missing`, `read.column-unknown`, `read.role-twice`
+    RecipeError : `read.label-missing`, `read.column-unknown`, `read.role-twice`, `read.type-impossible`
     """
     names = [column.name for column in columns]
     if settings.label not in names:
@@ -125,7 +125,28 @@ def assign(columns: Sequence[Column], settings: DataSettings) -> tuple[Column, .
                 f'take "{name}" out of one of them',
             )
         roles[name] = role
+    for column in columns:
+        refuse_unusable(column, roles.get(column.name))
     return tuple(_with_role(column, roles.get(column.name)) for column in columns)
+
+
+def refuse_unusable(column: Column, role: Role | None) -> None:
+    """Raise when a list, a struct, a time of day or binary is to be the label, a key or the time: they are neither counted nor compared.
+
+    Raises
+    ------
+    RecipeError : `read.type-impossible`
+    """
+    binary = "binary" in column.stored.partition("<")[0]
+    by_value = role == "key" and column.stored.startswith(("time", "duration"))  # which are hashed as the numbers they are
+    if column.kind == "other" and role in ("label", "key", "time") and not by_value:
+        sql = f"hex({quoted(column.name)})" if binary else inside(column.stored, quoted(column.name))[1]
+        raise RecipeError(
+            "read.type-impossible",
+            f'the column "{column.name}" cannot be the {role}',
+            f"it holds {column.stored}",
+            f"name another column, or derive one: [data.derive] x = '{sql}', and [data] {role} = " + ('["x"]' if role == "key" else '"x"'),
+        )
 
 
 def _label_missing(label: str, names: Sequence[str]) -> RecipeError:

@@ -40,6 +40,8 @@ def test_unknown_positive_stops_and_offers_the_nearest() -> None:
     one = found(checked, "check.positive-unknown")
     assert one.level == "blocker"
     assert 'positive = "yes"' in one.fix
+    far = looked({"x": SPREAD, "y": [1, 0, 1] * 100}, positive=True)
+    assert 'positive = "1"' in found(far, "check.positive-unknown").fix  # what a 1 is called, not the rarer class
     assert checked.label.classes == ()
 
 

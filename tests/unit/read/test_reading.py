@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import filon
+from filon.api import init
 from filon.engines.base import Column, Source
 from filon.errors import DataError, FilonError, RecipeError
 from filon.read import read, read_like
@@ -238,6 +240,22 @@ def test_lists_cannot_become_numbers(tmp_path: Path) -> None:
     source = read(settings(source="t.parquet", label="y"), tmp_path)
     assert (source.columns[0].kind, source.columns[0].role) == ("other", "left-out")
     assert refused(tmp_path, source="t.parquet", label="y", columns={"a": "number"}).code == "read.type-impossible"
+
+
+@pytest.mark.parametrize(
+    "cells", [pa.array([[1], [2]]), pa.array([{"b": 1}, {"b": 2}]), pa.array([b"\xff", b"\xfe"])], ids=lambda cells: str(cells.type)
+)
+def test_what_is_neither_counted_nor_compared_is_no_label_and_no_key(tmp_path: Path, cells: pa.Array) -> None:
+    pq.write_table(pa.table({"a": cells, "x": [1.0, 2.0], "y": [1, 2]}), tmp_path / "t.parquet")
+    for given, role in (({"label": "a"}, "label"), ({"label": "y", "key": ["a"]}, "key"), ({"label": "y", "time": "a"}, "time")):
+        told = refused(tmp_path, source="t.parquet", **given)
+        assert (told.code, f"cannot be the {role}" in told.what) == ("read.type-impossible", True)
+        derived = told.fix.partition("x = '")[2].partition("'")[0]
+        looked = filon.check({"name": "t", "data": {"source": str(tmp_path / "t.parquet"), "label": "y", "derive": {"z": derived}}})
+        assert "z" in [column.name for column in looked.checked.source.columns]
+    with pytest.raises(FilonError) as caught:
+        init(tmp_path / "new", data=str(tmp_path / "t.parquet"), label="a")
+    assert caught.value.code == "read.type-impossible"
 
 
 def test_three_thousand_columns_are_looked_at_in_seconds(tmp_path: Path) -> None:
