@@ -139,10 +139,16 @@ class DryRun:
     def _place(self, listen: Listen) -> Emr:
         from filon.places.emr.ledger import NoLedger
         from filon.places.emr.place import open_emr
+        from filon.places.emr.shapes import machine_of, shape_of
+        from filon.places.lanes import find_lane
 
         emr = self.settings.emr
         region = emr.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
         aws = PaperAws(region=region, listen=listen)
+        if not (emr.archive or emr.cluster_id or emr.application_id):  # it is not built here, but whether it could be is known
+            find_lane(emr.release)
+            if not emr.serverless:
+                machine_of(shape_of(emr).kinds)
         archive = emr.archive or "s3://(environment of the lane, built and uploaded when it is not there yet)"
         on_paper = emr.model_copy(update={"archive": archive})
         return open_emr(on_paper, aws=aws, ledger=NoLedger(), strategy=self.settings.spark.strategy, keep=False)

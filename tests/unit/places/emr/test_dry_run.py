@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from filon.errors import PlaceError, RecipeError
+from filon.errors import FilonError, PlaceError, RecipeError
 from filon.events import Event
 from filon.places import open_place
 from filon.places.base import Job
@@ -130,3 +130,17 @@ def test_a_path_of_this_machine_is_told_with_what_to_write_instead(named: dict[s
     assert refused.value.code == "places.local-path"
     assert fix in refused.value.fix
     assert "data.source" not in refused.value.fix
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [({"release": "emr-6.0.0"}, "places.lane-unknown"), ({"core_type": "m7g.2xlarge"}, "places.processors-mixed")],
+    ids=["release", "processors"],
+)
+def test_an_environment_that_could_not_be_built_is_refused_as_in_the_true_run(
+    settings: PlacesSettings, tmp_path: Path, changed: dict[str, str], code: str
+) -> None:
+    other = settings.model_copy(update={"emr": settings.emr.model_copy(update=changed)})
+    with pytest.raises(FilonError) as refused:
+        submitted(other, tmp_path)
+    assert refused.value.code == code
