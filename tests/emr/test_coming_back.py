@@ -100,7 +100,11 @@ def test_a_fetch_takes_nothing_from_a_folder_that_has_other_things(
 
 def test_a_second_fetch_brings_what_is_lacking_and_keeps_the_rest(home: tuple[Emr, Handle], tmp_path: Path) -> None:
     place, handle = home
+    killed = tmp_path / "runs" / "bank" / ".1.999999999.tmp"  # an earlier fetch, which had no time to say anything
+    killed.mkdir(parents=True)
+    (killed / "findings.json").write_text("[]")
     first = fetch(place.bucket, handle, silence)
+    assert not killed.exists()
     assert first == tmp_path / "runs" / "bank" / "1"
     recorded = '{"run_id": "bank/1", "openings": ["compared with another"]}'
     (first / "manifest.json").write_text(recorded)

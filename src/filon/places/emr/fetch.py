@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 
 from filon.errors import PlaceError, RecipeError, some
@@ -51,7 +53,7 @@ def fetch(bucket: Bucket, handle: Handle, listen: Listen, *, out: Path | None = 
         sizes, place = {place.key.rpartition("/")[2]: alone}, Address(bucket=place.bucket, key=place.key.rpartition("/")[0])
     target = (out or _home(bucket, handle, last)).absolute()
     if not target.is_dir():
-        return _bring_whole(bucket, place, sorted(sizes), target, listen)
+        return _bring_whole(bucket, place, sorted(sizes, key=lambda name: (name == last, name)), target, listen)
     _refuse_other(bucket, place, sizes, last, target)
     lacking = [name for name in sizes if not (target / name).exists()]
     if not lacking:
@@ -63,9 +65,11 @@ def fetch(bucket: Bucket, handle: Handle, listen: Listen, *, out: Path | None = 
 
 
 def _bring_whole(bucket: Bucket, place: Address, names: list[str], target: Path, listen: Listen) -> Path:
-    """A folder that is not there yet: it appears when it is whole."""
+    """A folder that is not there yet: it appears when it is whole. The manifest comes last: no command takes a half for a run."""
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+        if not _is_alive(left.name.split(".")[-2]):
+            shutil.rmtree(left)  # of a fetch that was killed
     beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    shutil.rmtree(beside, ignore_errors=True)
     try:
         for done, name in enumerate(names, 1):
             write_atomic(beside / name, bucket.read(place / name))
@@ -74,6 +78,16 @@ def _bring_whole(bucket: Bucket, place: Address, names: list[str], target: Path,
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return target
+
+
+def _is_alive(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        return True
+    return int(process) != os.getpid()
 
 
 def _refuse_other(bucket: Bucket, place: Address, sizes: Mapping[str, int], last: str, target: Path) -> None:
@@ -90,9 +104,9 @@ def _refuse_other(bucket: Bucket, place: Address, sizes: Mapping[str, int], last
         )
         foreign = [] if same else [last]
     else:
-        foreign = [name for name, size in _files(target) if sizes.get(name) != size]
+        foreign = list(islice((name for name, size in _files(target) if sizes.get(name) != size), 5))  # a home folder has a million
     if foreign:
-        why = f"{target} has {some(sorted(foreign))}, which is not of {place.uri}"
+        why = f"{target} has {some(sorted(foreign))}, not of {place.uri}"
         raise RecipeError("places.folder-taken", "the folder holds something else", why, "filon fetch RUN --out A-NEW-FOLDER")
 
 
