@@ -93,9 +93,17 @@ def _rows(rows: Sequence[Mapping[Any, Any]]) -> Given:
     names = tuple(dict.fromkeys(str(name) for row in rows for name in row))
 
     def column(name: str) -> pa.Array:
-        return _array(name, lambda: pa.array([row.get(name) for row in rows], from_pandas=True))
+        return _array(name, lambda: _cells([row.get(name) for row in rows]))
 
     return Given(rows=len(rows), names=names, column=column, back=_as_it_is)
+
+
+def _cells(values: list[Any]) -> pa.Array:
+    """Plain values; whole numbers beyond 64 bits as floating ones, which is what a model takes."""
+    try:
+        return pa.array(values, from_pandas=True)
+    except OverflowError:
+        return pa.array([float(value) if type(value) is int else value for value in values], from_pandas=True)
 
 
 def _array(name: str, make: Callable[[], Any]) -> pa.Array:

@@ -132,6 +132,14 @@ def test_a_record_that_does_not_fit_is_refused_by_its_field(
 
 
 @pytest.mark.parametrize("derived", [False, True])
+def test_a_whole_number_beyond_64_bits_is_a_number(make: Make, derived: bool) -> None:
+    app, row = make(derived=derived), {**GOOD, "month": "Jan"}
+    heard = [ask(app, "POST", "/invocations", dumps([row, {**row, "age": age}])).json for age in (2**64, float(2**64))]
+    assert "error" not in heard[0]["predictions"][1]
+    assert heard[0] == heard[1]
+
+
+@pytest.mark.parametrize("derived", [False, True])
 def test_a_batch_answers_good_rows_and_tells_bad_ones_by_number(make: Make, derived: bool) -> None:
     app = make(derived=derived)
     good = {**GOOD, "month": "Jun"}
