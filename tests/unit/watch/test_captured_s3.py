@@ -35,11 +35,13 @@ def test_captures_of_an_endpoint_are_read_from_s3_within_the_window(s3: S3, monk
         key = f"{BUCKET}/capture/endpoint/AllTraffic/2026/11/20/{hour:02d}/15-00-000-abc.jsonl"
         with store.open_output_stream(key) as out:
             out.write("".join(line(f"e{hour}-{number}", 20 + number) for number in range(5)).encode())
-    bundle = SimpleNamespace(name="bank", inputs=(AGE,), derived=())
+    bundle = SimpleNamespace(name="bank", inputs=(AGE,), derived=(), record={"run": {"read": {"missing": ["?", ""]}}})
     asked = Asked(capture=f"s3://{BUCKET}/capture/endpoint/AllTraffic")
     since = dt.datetime(2026, 11, 20, 10, 30, tzinfo=dt.UTC).timestamp()
     source = source_of(bundle, asked, since, silence)  # type: ignore[arg-type]
     assert [file.path.split("/")[-2] for file in source.files] == ["10", "11"]
+    assert source.dialect is not None
+    assert source.dialect.missing == ("", "?")  # words of the recipe
     rows = [row for batch in CapturedTable(source, 2, silence).batches(["age", EVENT]) for row in batch.to_pylist()]
     assert rows == [{"age": 20.0 + number, EVENT: f"e{hour}-{number}"} for hour in (10, 11) for number in range(5)]
     with pytest.raises(DataError, match="nothing to watch"):
@@ -66,7 +68,7 @@ def test_only_the_champions_captures_of_this_model_are_watched(
     place = f"s3://{BUCKET}/shadow" if remote else str(tmp_path)
 
     def events(name: str, place: str) -> list[str]:
-        bundle = SimpleNamespace(name=name, inputs=(AGE,), derived=())
+        bundle = SimpleNamespace(name=name, inputs=(AGE,), derived=(), record={})
         source = source_of(bundle, Asked(capture=place), None, silence)  # type: ignore[arg-type]
         return [row[EVENT] for batch in CapturedTable(source, 1, silence).batches([EVENT]) for row in batch.to_pylist()]
 
