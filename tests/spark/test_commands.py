@@ -128,4 +128,4 @@ def test_a_jvm_that_is_killed_fails_no_trial(tmp_path: Path) -> None:
     states = [json.loads(line)["state"] for line in trials[0].read_text().splitlines()]
     assert states == ["done"] * len(states)
     assert 0 < len(states) < 12
-    assert not list(tmp_path.glob("runs/*/*/work/filon-*"))
+    assert not list(tmp_path.glob("runs/*/*/*/filon-*"))
