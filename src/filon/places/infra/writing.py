@@ -187,7 +187,7 @@ def task_bid(settings: EmrSettings) -> str:
 
 
 MOST_NAME = 48
-"""Of 64 letters that IAM allows a role; the longest of ours adds "-emr-service"."""
+"""Of 64 letters that IAM allows a role; the longest of ours adds "-emr-serverless"."""
 
 
 def spark_conf(settings: EmrSettings, strategy: str) -> dict[str, str]:
