@@ -21,6 +21,9 @@ EVENT, INFERENCE, MOMENT = "filon:event", "filon:inference", "filon:time"
 """Columns of captured rows beside the model's: the request's id (`id/2` for the third row of a request of several), the id that the caller
 gave, and when it was answered."""
 
+FIRST, LAST = (pa.scalar(moment, pa.timestamp("us")) for moment in (dt.datetime.min, dt.datetime.max))
+"""Moments that a calendar holds; an offset may lead beyond them."""
+
 BLOCK_BYTES = 8 << 20
 """Lines parsed at a time."""
 
@@ -150,7 +153,9 @@ def _parsed_one_by_one(block: bytes) -> tuple[pa.Table, int]:
 def _moments(texts: pa.Array) -> pa.Array:
     """Moments in UTC; what is no moment is missing."""
     try:
-        return texts.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
+        found = texts.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
+        held = pc.and_(pc.greater_equal(found, FIRST), pc.less_equal(found, LAST))
+        return pc.if_else(held, found, pa.scalar(None, found.type))
     except pa.ArrowInvalid:
         return pa.array([_moment(text) for text in texts.to_pylist()], pa.timestamp("us"))
 
@@ -158,9 +163,9 @@ def _moments(texts: pa.Array) -> pa.Array:
 def _moment(text: str | None) -> dt.datetime | None:
     try:
         found = dt.datetime.fromisoformat(text or "")
-    except ValueError:
+        return found.astimezone(dt.UTC).replace(tzinfo=None) if found.tzinfo else found
+    except (ValueError, OverflowError):  # no moment, or one that UTC has no day for
         return None
-    return found.astimezone(dt.UTC).replace(tzinfo=None) if found.tzinfo else found
 
 
 def _with_marks(rows: pa.RecordBatch, lines: Lines, owners: np.ndarray) -> pa.RecordBatch:

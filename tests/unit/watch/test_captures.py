@@ -137,6 +137,13 @@ def test_a_row_on_which_a_derived_column_fails_costs_itself_only(tmp_path: Path)
         list(CapturedTable(source, 1, heard.append).batches())
 
 
+@pytest.mark.parametrize("odd", ["ayer", "", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_moment_that_is_none_costs_only_itself(odd: str) -> None:
+    rows, bad = rows_of(line("1,a,true", "CSV", "text/csv", inferenceTime=odd) + line("2,a,true", "CSV", "text/csv"), COLUMNS)
+    assert (bad, rows.column("age").to_pylist()) == (0, [1.0, 2.0])
+    assert rows.column(MOMENT).to_pylist() == [None, dt.datetime(2026, 11, 20, 10, 15)]
+
+
 def test_hidden_columns_are_missing() -> None:
     rows, _ = rows_of(line('[{"age": 5}]', "JSON", "application/json"), COLUMNS)
     assert rows.select(["age", "job", "member"]).to_pylist() == [{"age": 5.0, "job": None, "member": None}]
