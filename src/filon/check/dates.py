@@ -25,6 +25,9 @@ FORMS = (
     (r"[A-Za-z]{3} \d{1,2},? \d{4}", "%b %d, %Y"),
 )
 
+SPANISH = {"ene": "jan", "abr": "apr", "ago": "aug", "dic": "dec"}
+"""Short names of months that SQL does not know; the others are the same in both languages."""
+
 
 def day(seconds: float | None) -> str:
     """Seconds since 1970 as a day, also long before it.
@@ -47,7 +50,7 @@ def date_parts(name: str, profile: ColumnProfile) -> list[tuple[str, str]]:
     span = (profile.maximum or 0.0) - (profile.minimum or 0.0)
     if span > 3 * 365 * DAY_S:
         parts.insert(0, ("year", f"year({quoted})"))
-    if any(edge % DAY_S for edge in (profile.minimum or 0.0, *profile.quantiles)):
+    if any(edge % DAY_S for edge in (profile.minimum or 0.0, profile.maximum or 0.0)):  # quantiles may lie between two days
         parts.append(("hour", f"hour({quoted})"))
     return [(plain_name(name, part), sql) for part, sql in parts]
 
@@ -59,7 +62,12 @@ def date_lines(name: str, profile: ColumnProfile) -> str:
 
 def parse_lines(name: str, examples: Sequence[str]) -> str:
     """Lines for [data.derive] that read a date written in another form."""
-    date = f"try_strptime({sql_name(name)}, {sql_text(date_form(examples))})"
+    words = sql_name(name)
+    if any(month in text.lower() for month in SPANISH for text in examples):
+        words = f"lower({words})"
+        for month, english in SPANISH.items():
+            words = f"replace({words}, {sql_text(month)}, {sql_text(english)})"
+    date = f"try_strptime({words}, {sql_text(date_form(examples))})"
     return "; ".join(
         derive_line(plain_name(name, part), f"{function}({date})") for part, function in (("month", "month"), ("weekday", "isodow"))
     )

@@ -80,6 +80,23 @@ def test_dates_are_left_out_with_lines_to_derive() -> None:
     assert role(checked, "Fecha alta") == "left-out"
     assert "fecha_alta_month = 'month(\"Fecha alta\")'" in one.fix
     assert one.evidence == "2023-01-01 to 2023-07-19"
+    assert "hour" not in one.fix
+    odd_days = [dt.datetime(2023, 1, 1) + dt.timedelta(days=place % 28 // 3 * 5) for place in range(300)]
+    assert "hour" not in found(looked({**BASE, "d": odd_days}), "check.date").fix  # nor by a quantile between two days
+    hours = [dt.datetime(2023, 1, 1) + dt.timedelta(hours=place) for place in range(300)]
+    assert "d_hour" in found(looked({**BASE, "d": hours}), "check.date").fix
+
+
+def test_months_in_spanish_are_read_by_the_line_that_is_told(tmp_path: Path) -> None:
+    months = ["ene", "feb", "mar", "abr", "may", "jun", "jul", "ago", "sep", "oct", "nov", "dic"]
+    lines = [f"{place % 28 + 1}-{months[place % 12]}-2023;{'ab'[place % 2]}" for place in range(300)]
+    (tmp_path / "t.csv").write_text("alta;y\n" + "\n".join(lines), encoding="utf-8")
+    asked: dict[str, Any] = {"name": "t", "data": {"source": str(tmp_path / "t.csv"), "label": "y"}}
+    told = found(filon.check(asked).checked, "check.date-as-text").fix.partition("[data.derive]: ")[2]
+    asked["data"]["derive"] = tomllib.loads(told.replace("; ", "\n"))
+    seen = {column.name: column for column in filon.check(asked).checked.profile.columns}
+    month = seen["alta_month"]
+    assert (month.minimum, month.maximum, month.distinct, month.missing) == (1, 12, 12, 0)
 
 
 def test_dates_before_1900_are_told_as_they_are() -> None:
