@@ -56,7 +56,8 @@ def filon() -> None:
 def main(args: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with the code of what happened."""
     words = list(sys.argv[1:] if args is None else args)
-    interrupts.heed()
+    if args is None:
+        interrupts.heed()
     try:
         code = run(words)
     except Exception as exc:
