@@ -155,7 +155,7 @@ def test_a_few_bad_rows_among_thousands_do_not_make_each_row_go_alone(make: Make
     app = make(derived=True)
     good = {**GOOD, "month": "Jan"}
     rows = [good] * 1_000
-    rows[10], rows[700] = {**good, "month": "moon"}, {**good, "age": 10**300}
+    rows[10], rows[700] = {**good, "month": "moon"}, {**good, "month": "sun"}
     scorer = app.models.champion.scorer
     real, asked_for = scorer._through_arrow, []
 

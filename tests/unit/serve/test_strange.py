@@ -56,10 +56,16 @@ def record(draw: random.Random) -> str:
     return "{" + ",".join(f'"{name}":{value}' for name, value in row.items()) + "}"
 
 
+def line(draw: random.Random, names: list[str]) -> str:
+    row = {name: GOOD_TEXTS[name].strip('"') for name in names}
+    for _ in range(draw.randint(1, 3)):
+        row[draw.choice(names)] = draw.choice(CELLS)
+    return ",".join(list(row.values())[: draw.choice((len(names), len(names), 4))])
+
+
 def body(draw: random.Random, form: str, names: list[str]) -> bytes:
     if form == "text/csv":
-        widths = [draw.choice((len(names), len(names), 4)) for _ in range(3)]
-        return "\n".join(",".join(draw.choice(CELLS) for _ in range(width)) for width in widths).encode()
+        return "\n".join(line(draw, names) for _ in range(draw.randint(1, 3))).encode()
     if form == ARROW:
         table = pa.table([draw.choice(COLUMNS) if draw.random() < 0.3 else COLUMNS[0] for _ in names], names)
         sink = io.BytesIO()
