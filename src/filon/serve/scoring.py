@@ -226,7 +226,7 @@ class Scorer:
         strangers = {other.lower().strip(): other for other in reversed(given) if other not in self.whole}
         close = difflib.get_close_matches(name.lower().strip(), list(strangers), n=1, cutoff=0.6)
         near = strangers[close[0]] if close else None
-        why = f'row {number} has "{near}", which is the nearest name' if near else f"row {number} has {some(given)}"
+        why = f'row {number} has "{near}", which is the nearest name' if near else f"row {number} has {some(given) or 'no column'}"
         fix = f'rename "{near}" to "{name}"' if near else f'give "{name}" (null where it is not known)'
         return refused("package.column-missing", f'the column "{name}" is missing', why, fix, field=name, row=number)
 

@@ -129,6 +129,7 @@ def test_a_record_that_does_not_fit_is_refused_by_its_field(
     assert heard.status == 422
     assert (heard.error["code"], heard.error["field"]) == (code, field)
     assert says in heard.error["fix"]
+    assert ask(make(derived=derived), "POST", "/invocations", b"{}").error["why"] == "row 0 has no column"
 
 
 @pytest.mark.parametrize("derived", [False, True])
