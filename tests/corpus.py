@@ -390,6 +390,11 @@ def test_table_that_is_not_there(folder: Path) -> None:
     csv(folder, columns(), more='[split]\ntest_source = "nowhere.csv"')
 
 
+@error("split.test-is-source", "split")
+def test_table_that_is_learnt_from(folder: Path) -> None:
+    csv(folder, columns(), more='[split]\ntest_source = "./t.csv"')
+
+
 @error("engines.slice-unknown", "split")
 def slices_of_a_number(folder: Path) -> None:
     csv(folder, columns(), more='[evaluate]\nslices = ["c", "x"]')

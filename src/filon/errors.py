@@ -368,6 +368,7 @@ Code = Literal[
     "split.fold-empty",
     "split.no-rows",
     "split.shares-wrong",
+    "split.test-is-source",
     "split.time-missing",
     "split.time-unusable",
     "split.too-many-categories",

@@ -31,3 +31,8 @@ def cannot_write(path: Path, exc: OSError) -> SetupError:
         return SetupError("run.disk-full", f"the disk is full: {path} was not written", str(exc), "free some space, then run it again")
     fix = f"change the rights of {path.parent}, or choose another place"
     return SetupError("run.not-writable", f"{path} cannot be written", str(exc), fix)
+
+
+def place_of(path: str) -> str:
+    """One name for one file or folder, however it is reached: an absolute path without links, or a URI."""
+    return path.rstrip("/") if "://" in path else str(Path(path).expanduser().resolve())

@@ -11,7 +11,7 @@ from filon.check.wording import finding, translate
 from filon.check.writing import findings_dict, profile_dict, profile_page
 from filon.engines.answering import refuse_unsliced
 from filon.engines.base import LabelPlan
-from filon.errors import some
+from filon.errors import RecipeError, some
 from filon.evaluate import (
     Context,
     Exam,
@@ -27,7 +27,7 @@ from filon.evaluate import (
     write_report,
 )
 from filon.events import Event, Listen
-from filon.files import write_atomic
+from filon.files import place_of, write_atomic
 from filon.fit import fit
 from filon.package import Contents, package
 from filon.read import read, read_like
@@ -131,7 +131,17 @@ def _test_source(file: RecipeFile, source: Source, listen: Listen) -> Source | N
     if given is None:
         return None
     data = file.recipe.data.model_copy(update={"source": given})
-    return read_like(source.columns, data, file.base, listen)
+    test = read_like(source.columns, data, file.base, listen)
+    learnt = {place_of(one.path) for one in source.files}
+    both = [one.path for one in test.files if place_of(one.path) in learnt]
+    if both:
+        raise RecipeError(
+            "split.test-is-source",
+            "the test table is read for training, too",
+            f"data.source and split.test_source both hold {some(both)}",
+            "leave it out of data.source, or leave test_source out: then a share of the rows is kept for the test",
+        )
+    return test
 
 
 def _search(story: Story, folds: Folds) -> Choice:

@@ -29,7 +29,7 @@ from filon.evaluate import (
 )
 from filon.evaluate import importances as importances_by_feature
 from filon.events import Event, Listen, silence
-from filon.files import write_atomic
+from filon.files import place_of, write_atomic
 from filon.read import read_like
 from filon.read.reading import look
 from filon.read.settings import DataSettings
@@ -223,11 +223,11 @@ def _refuse_unknown(option: str, given: Sequence[str], names: Sequence[str]) -> 
 def _sink(source: Source, out: str, keep: tuple[str, ...], rejects: str) -> Sink:
     """Where the answers go, and the rows that cannot be scored: never over the rows that are read, nor over each other."""
     sink = Sink(path=out, format=_format(out), keep=keep, rejects=rejects or _rejects_beside(out))
-    read = [_place(file.path) for file in source.files]
+    read = [place_of(file.path) for file in source.files]
     for option, path in (("--out", sink.path), ("--rejects", sink.rejects)):
-        written = _place(path)
+        written = place_of(path)
         over = next((one for one in read if one == written or one.startswith(f"{written}/")), "")
-        over = over or (written if option == "--rejects" and written == _place(out) else "")
+        over = over or (written if option == "--rejects" and written == place_of(out) else "")
         if over:
             raise RecipeError(
                 "predict.out-is-data",
@@ -236,11 +236,6 @@ def _sink(source: Source, out: str, keep: tuple[str, ...], rejects: str) -> Sink
                 "name another file",
             )
     return sink
-
-
-def _place(path: str) -> str:
-    """One name for one file, however it is reached."""
-    return path.rstrip("/") if "://" in path else str(Path(path).expanduser().resolve())
 
 
 def _format(out: str) -> Literal["csv", "parquet"]:
