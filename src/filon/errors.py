@@ -410,6 +410,9 @@ Code = Literal[
 
 CODES: tuple[str, ...] = get_args(Code)
 
+DERIVE_FAILED: frozenset[Code] = frozenset({"read.derive-failed", "read.derive-not-whole"})
+"""An expression of the recipe fails on some row: the recipe's fault in training, that row's where requests are answered and watched."""
+
 
 class FilonError(Exception):
     """What happened, why we think so and what to do, under a stable code.

@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from filon.evaluate.records import Effect, Importance
 from filon.evaluate.settings import EvaluateSettings
-from filon.rows.encode import Encoding, Feature
+from filon.rows.encode import Encoding, Feature, encoded_columns
 from filon.trees import Ensemble, contributions, gain
 
 EXPLAINED = 8
@@ -39,8 +39,7 @@ def measure_importance(ensemble: Ensemble, encoding: Encoding, sample: pa.Table 
     if sample is None or not sample.num_rows:
         found = [Importance(feature=feature.name, gain=float(each)) for feature, each in zip(encoding.features, gains, strict=True)]
         return tuple(sorted(found, key=lambda one: (-one.gain, one.feature)))
-    # by their place: a feature may be called "label" or "weight" itself
-    matrix = np.stack([sample.column(place).to_numpy().astype(np.float32) for place in range(len(encoding.names))], axis=1)
+    matrix = encoded_columns(sample, encoding)
     shap = contributions(ensemble, matrix)[:, :, :-1].astype(np.float64)
     means = np.abs(shap).mean(axis=(0, 1))
     order = sorted(range(len(means)), key=lambda i: (-means[i], -gains[i], encoding.names[i]))

@@ -63,6 +63,11 @@ def encode(batch: pa.RecordBatch, encoding: Encoding) -> np.ndarray:
     return out
 
 
+def encoded_columns(sample: pa.Table, encoding: Encoding) -> np.ndarray:
+    """The features of a fold's sample (`Engine.sample`): (rows, features) float32, by their places, as a feature may be called "label"."""
+    return np.stack([sample.column(place).to_numpy().astype(np.float32) for place in range(len(encoding.features))], axis=1)
+
+
 def _feature(cells: pa.Array, feature: Feature) -> np.ndarray:
     if feature.kind != "category":
         return as_float32(cells)

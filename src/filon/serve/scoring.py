@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from filon.engines.base import Column
 from filon.engines.cast import FALSE, TRUE
-from filon.errors import FilonError, some
+from filon.errors import DERIVE_FAILED, FilonError, some
 from filon.package.bundle import Bundle
 from filon.package.frames import take
 from filon.package.match import typed
@@ -40,9 +40,6 @@ EXPLAINED_S = 0.25
 
 UNTIL: ContextVar[float] = ContextVar("UNTIL", default=float("inf"))
 """When nobody waits for an answer any more, by `time.monotonic`: reasons, and looking for bad rows, look at it now and then."""
-
-DERIVE_FAILED = frozenset({"read.derive-failed", "read.derive-not-whole"})
-"""An expression of the recipe fails on some row: a fault of that row here, where in training it is the recipe's."""
 
 BOOLEANS = frozenset(("", *TRUE, *FALSE))
 """Texts that a boolean column takes."""

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from filon.engines.survey import Gauge, Surveyor, SurveyPlan
 from filon.errors import BundleError
-from filon.rows.encode import Encoding, Feature
+from filon.rows.encode import Feature, encoded_columns
 from filon.trees import Ensemble, predict
 
 if TYPE_CHECKING:
@@ -75,8 +74,8 @@ def learn(engine: Engine, folds: Folds, ensemble: Ensemble, exam: Exam, ranges: 
     """
     encoding = folds.encoding
     most = max(1000, min(MOST_ROWS, MOST_CELLS // max(1, len(encoding.features))))
-    train = _matrix(engine.sample(folds.fold("train"), most), encoding)
-    valid = _matrix(engine.sample(folds.fold("valid"), most // 4), encoding)
+    train = encoded_columns(engine.sample(folds.fold("train"), most), encoding)
+    valid = encoded_columns(engine.sample(folds.fold("valid"), most // 4), encoding)
     scored = train[: max(1000, TREE_ROWS // max(1, ensemble.trees))]
     probability = predict(ensemble, scored)
     gauges = tuple(_gauge(feature, train[:, place], ranges.get(feature.name)) for place, feature in enumerate(encoding.features))
@@ -139,10 +138,6 @@ def baseline_of(bundle: Bundle) -> Baseline:
         predicted=np.asarray(plain["predicted"], np.float64),
         metrics={name: (one[0], one[1], one[2]) for name, one in plain["metrics"].items()},
     )
-
-
-def _matrix(sample: pa.Table, encoding: Encoding) -> np.ndarray:
-    return np.stack([sample.column(place).to_numpy().astype(np.float32) for place in range(len(encoding.names))], axis=1)
 
 
 def _gauge(feature: Feature, values: np.ndarray, span: tuple[float, float] | None) -> Gauge:

@@ -15,11 +15,8 @@ from filon.engines.captures import blocks, rows_of
 from filon.engines.embedded.deriver import Deriver
 from filon.engines.embedded.records import RecordParser
 from filon.engines.s3 import ask, filesystem, is_remote, key_of
-from filon.errors import FilonError, SetupError
+from filon.errors import DERIVE_FAILED, FilonError, SetupError
 from filon.events import Event, Listen
-
-DERIVE_FAILED = frozenset({"read.derive-failed", "read.derive-not-whole"})
-"""An expression of the recipe fails on some row: the server refused that row and answered its neighbours."""
 
 FEW_REFUSED, MOST_REFUSED = 100, 5000
 """Rows that are looked for one by one; where most fail, or so many, it is no odd row but another table (or a column that is hashed)."""
