@@ -181,14 +181,7 @@ class _Remote:
     local = connect = False
 
     def __init__(self, **conf: str) -> None:
-        class _Context:
-            def getConf(self) -> dict[str, str]:  # noqa: N802 (Spark's name)
-                return {name.replace("_", "."): value for name, value in conf.items()}
-
-        class _Spark:
-            sparkContext = _Context()  # noqa: N815
-
-        self.spark = _Spark()
+        self.properties = {name.replace("_", "."): value for name, value in conf.items()}
 
 
 def test_dynamic_allocation_is_refused_before_a_barrier_stage() -> None:

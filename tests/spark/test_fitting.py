@@ -1,5 +1,6 @@
 """Trials in tasks are the embedded engine's own fits, to the bit."""
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from tests.spark.twins import LOCAL, Twins, table, twins
 
 from filon.engines.base import FitPlan, Fitted, Trial
+from filon.engines.spark import tasks
 from filon.engines.spark.capacity import Capacity
 from filon.engines.spark.fitting import decided, fit
 from filon.engines.spark.session import Session
@@ -95,6 +97,45 @@ def test_a_trial_that_cannot_be_fitted_costs_itself_alone(session: Session, pair
     there = {one.trial.number: one for one in fit(session, pair.there, [bad, TRIALS[1]], FitPlan(), "tasks")}
     assert "max_depth" in there[7].error
     assert there[2].ensemble is not None
+
+
+def small_trials(many: int) -> list[Trial]:
+    return [Trial(number=at, family="xgboost", settings={"num_round": 3, "max_depth": 2}, seed=at) for at in range(1, many + 1)]
+
+
+def test_small_trials_share_tasks_and_are_the_same_to_the_bit(session: Session, pair: Twins, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, sent = tasks._worker, []
+
+    def told(task: tasks.Task) -> Any:
+        sent.append(len(task.trials))
+        return whole(task)
+
+    monkeypatch.setattr(tasks, "_worker", told)
+    here, there = both_ways(session, pair, small_trials(40), FitPlan())
+    for number in here:
+        same(here[number], there[number])
+    assert sum(sent) == 40
+    assert len(sent) < 20
+
+
+def test_a_trial_that_ends_its_worker_costs_itself_alone(session: Session, pair: Twins, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = tasks._worker
+
+    def deadly(task: tasks.Task) -> Any:
+        work = whole(task)
+
+        def dying(batches: Iterator[Any]) -> Iterator[Any]:
+            if any(trial.number == 7 for trial in task.trials):
+                os._exit(1)  # as the system does when memory runs out
+            yield from work(batches)
+
+        return dying
+
+    monkeypatch.setattr(tasks, "_worker", deadly)
+    there = {one.trial.number: one for one in fit(session, pair.there, small_trials(40), FitPlan(), "tasks")}
+    assert len(there) == 40
+    assert [number for number, one in there.items() if one.error] == [7]
+    assert "ended from outside" in there[7].error
 
 
 def test_a_deadline_leaves_trials_out(session: Session, pair: Twins) -> None:

@@ -184,7 +184,7 @@ def _conf(session: Session) -> Callable[[str, str], str]:
         try:
             if session.connect:
                 return str(session.spark.conf.get(name, default))
-            return str(session.spark.sparkContext.getConf().get(name, default))
+            return session.properties.get(name, default)
         except Exception:  # Connect refuses to tell some of them
             return default
 

@@ -10,6 +10,7 @@ import secrets
 import socket
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +70,8 @@ class Ear:
     def __exit__(self, *exc: Any) -> None:
         self._ended.set()
         if self.line is not None:
+            with suppress(OSError), socket.socket(_family(self.line.host), socket.SOCK_DGRAM) as out:
+                out.sendto(b"{}", (self.line.host, self.line.port))  # so that it need not wait for its next look
             self._thread.join(timeout=2)
         self._socket.close()
 
@@ -93,4 +96,4 @@ def driver_host(session: Any) -> str:
     """The address under which tasks reach the driver."""
     if session.connect:
         return "127.0.0.1"
-    return str(session.spark.sparkContext.getConf().get("spark.driver.host", "127.0.0.1"))
+    return str(session.properties.get("spark.driver.host", "127.0.0.1"))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,7 +48,8 @@ def asked(session: Session) -> Workers:
         mark.touch()
     try:
         with session.in_our_words("its workers"):
-            rows = session.spark.range(SPREAD).mapInArrow(Telling(Look(str(mark or ""))), SQL).collect()
+            look = Look(path=str(mark or ""), fits=not session.local)
+            rows = session.spark.range(SPREAD).mapInArrow(Telling(look), SQL).collect()
     finally:
         if mark is not None:
             mark.unlink(missing_ok=True)
@@ -57,6 +61,8 @@ class Look:
     """The work of a task: one row about the machine that it runs on."""
 
     path: str
+    fits: bool
+    """The worker gets ready for fits while it waits for its next task. On the driver's own cores that would only be in the way."""
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Whatever comes in, one row goes out."""
@@ -66,3 +72,12 @@ class Look:
             pass
         sees = not self.path or Path(self.path).exists()
         yield pa.RecordBatch.from_pydict({"sees": [sees], "memory_mib": [memory_mib()]}, schema=SAID)
+        if self.fits:
+            threading.Thread(target=_get_ready, name="filon-ready", daemon=True).start()
+
+
+def _get_ready() -> None:
+    """Load what takes a second; Spark keeps its Python workers, so the first fit need not."""
+    with suppress(Exception):  # whatever is missing is told by the task that needs it
+        for library in ("xgboost", "filon.engines.trainer.fitting"):
+            importlib.import_module(library)

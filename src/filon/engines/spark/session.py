@@ -10,6 +10,7 @@ import uuid
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,14 @@ class Session:
     def local(self) -> bool:
         """Whether executors are threads of this machine's own JVM."""
         return not self.connect and str(self.spark.sparkContext.master).startswith("local")
+
+    @cached_property
+    def properties(self) -> Mapping[str, str]:
+        """Spark's properties, which stay as they are once it has started; pyspark copies all of them each time it is asked for one.
+
+        Connect tells them one by one only: see `capacity.conf_of`.
+        """
+        return dict(self.spark.sparkContext.getConf().getAll())
 
     @property
     def parallel(self) -> int:
@@ -167,7 +176,7 @@ class Session:
         """
         from filon.engines.spark.capacity import is_dynamic, slots_now
 
-        conf = self.spark.sparkContext.getConf()
+        conf = self.properties
         said = conf.get("spark.scheduler.maxRegisteredResourcesWaitingTime", "")
         patience_s = float(said.removesuffix("s")) if said.removesuffix("s").isdigit() else EXECUTORS_S
         until = time.monotonic() + patience_s

@@ -1,7 +1,8 @@
 """Trials side by side: one Spark task fits one group of them, by the very code of the embedded engine.
 
-The folds travel once, as files; each group is a small job of its own, so that outcomes come as they are ready, and what is lost with an
-executor is one attempt of one group, which Spark makes again elsewhere.
+The folds travel once, as files; each task is a small job of its own, so that outcomes come as they are ready, and what is lost with an
+executor is one attempt of one task, which Spark makes again elsewhere. Small groups of a small table share a task, which costs more than
+their fits; when it fails, each is tried again alone.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from filon.engines.spark.session import Session
 
 MORE_ROOM = 'give executors more room: [places.spark] conf = { "spark.executor.memoryOverhead" = "4g" }, or fewer cores each'
+
+TASKS_A_SLOT = 5
+"""Tasks of a small table that each slot is given: enough for the slots to end together."""
 
 OUTCOME = "number int, body binary, model binary"
 """What a task gives for each trial: the record without its model, and the model (unless it lies in a file), both compressed."""
@@ -206,6 +210,7 @@ def fit_in_tasks(
         models = str(session.shared / "models")
         Path(models).mkdir(parents=True, exist_ok=True)
     with Ear(driver_host(session)) as ear:
+        batches = _batches(groups, room.slots, small=small, hurried=plan.deadline_s is not None)
         tasks = [
             Task(
                 job=number,
@@ -214,17 +219,30 @@ def fit_in_tasks(
                 valid=valid,
                 encoding=folds.encoding,
                 class_weights=folds.class_weights,
-                trials=group.trials,
+                trials=tuple(trial for group in batch for trial in group.trials),
                 plan=plan,
                 split=folds.plan,
                 threads=threads,
                 line=ear.line,
                 models=models,
             )
-            for number, group in enumerate(_ordered(groups, small=small, hurried=plan.deadline_s is not None))
+            for number, batch in enumerate(batches)
         ]
-        crew = Crew(session, tasks, plan, began)
-        yield from crew.work(room.slots + 1, ear, listen, stage, {group.longest.number: group for group in groups})
+        crew = Crew(session, list(zip(tasks, batches, strict=True)), plan, began)
+        yield from crew.work(room.slots + 1, ear, listen, stage)
+
+
+def _batches(groups: Sequence[Group], slots: int, *, small: bool, hurried: bool) -> list[list[Group]]:
+    """The groups of each task, in order; those of a small table together while they cost less than a fair share."""
+    ordered = _ordered(groups, small=small, hurried=hurried)
+    share = sum(group.cost for group in groups) / (slots * TASKS_A_SLOT) if small and not hurried else 0.0
+    batches: list[list[Group]] = []
+    for group in ordered:
+        if batches and sum(one.cost for one in batches[-1]) + group.cost <= share:
+            batches[-1].append(group)
+        else:
+            batches.append([group])
+    return batches
 
 
 def _ordered(groups: Sequence[Group], *, small: bool, hurried: bool) -> list[Group]:
@@ -238,22 +256,24 @@ def _ordered(groups: Sequence[Group], *, small: bool, hurried: bool) -> list[Gro
 
 
 class Crew:
-    """Threads of the driver, each waiting for the job of one group."""
+    """Threads of the driver, each waiting for the job of one task."""
 
-    def __init__(self, session: Session, tasks: Sequence[Task], plan: FitPlan, began: float) -> None:
-        self._session, self._tasks, self._plan, self._began = session, tasks, plan, began
+    def __init__(self, session: Session, given: Sequence[tuple[Task, Sequence[Group]]], plan: FitPlan, began: float) -> None:
+        """`given` holds each task, numbered by its place, with the groups that it fits."""
+        self._session, self._given, self._plan, self._began = session, list(given), plan, began
         self._jobs = Jobs(session)
-        self._outcomes: queue.SimpleQueue[tuple[int, list[Fitted] | BaseException | None]] = queue.SimpleQueue()
+        self._outcomes: queue.SimpleQueue[tuple[int, list[Fitted] | BaseException]] = queue.SimpleQueue()
 
-    def work(self, width: int, ear: Ear, listen: Listen, stage: str, groups: Mapping[int, Group]) -> Iterator[Fitted]:
+    def work(self, width: int, ear: Ear, listen: Listen, stage: str) -> Iterator[Fitted]:
         """Carry out all tasks, `width` at a time."""
-        spoken, ended, spent = time.monotonic(), 0, 0.0
+        groups = {group.longest.number: group for _, batch in self._given for group in batch}
+        spoken, left, ended, spent = time.monotonic(), len(self._given), 0, 0.0
         whole = sum(group.cost for group in groups.values()) or 1.0
-        with ThreadPoolExecutor(max_workers=min(width, len(self._tasks)), thread_name_prefix="filon-spark") as pool:
+        with ThreadPoolExecutor(max_workers=min(width, left), thread_name_prefix="filon-spark") as pool:
             try:
-                for task in self._tasks:
-                    pool.submit(self._one, task)
-                while ended < len(self._tasks):
+                for job in range(left):
+                    pool.submit(self._one, job)
+                while left:
                     try:
                         job, outcome = self._outcomes.get(timeout=max(0.05, spoken + BEAT_S - time.monotonic()))
                     except queue.Empty:
@@ -261,22 +281,36 @@ class Crew:
                         listen(said_of(ear.last, groups, stage, (ended, len(groups)), spent / whole, passed))
                         spoken = time.monotonic()
                         continue
-                    ended += 1
+                    left -= 1
                     ear.last.pop(job, None)
-                    spent += groups[self._tasks[job].trials[0].number].cost
-                    if isinstance(outcome, BaseException):
-                        yield from self._failed(self._tasks[job], outcome)
+                    task, batch = self._given[job]
+                    error = why(outcome) if isinstance(outcome, BaseException) else ""
+                    if error and len(batch) > 1:
+                        for again in self._apart(task, batch):
+                            pool.submit(self._one, again)
+                            left += 1
+                        continue
+                    ended += len(batch)
+                    spent += sum(group.cost for group in batch)
+                    if isinstance(outcome, BaseException):  # after Spark's own attempts: the trials failed (law 7)
+                        yield from (Fitted(trial=trial, ensemble=None, tally=None, rounds=0, error=error) for trial in task.trials)
                     else:
-                        yield from outcome or []
+                        yield from outcome
             finally:
                 self._jobs.cancel()
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def _one(self, task: Task) -> None:
+    def _apart(self, task: Task, batch: Sequence[Group]) -> Iterator[int]:
+        """The groups of a task that failed, as tasks of their own: only what fails alone has failed."""
+        for group in batch:
+            self._given.append((replace(task, job=len(self._given), trials=group.trials), (group,)))
+            yield len(self._given) - 1
+
+    def _one(self, job: int) -> None:
         try:
-            self._outcomes.put((task.job, self._attempt(task)))
+            self._outcomes.put((job, self._attempt(self._given[job][0])))
         except BaseException as exc:  # whatever it was, somebody waits for an outcome
-            self._outcomes.put((task.job, exc))
+            self._outcomes.put((job, exc))
 
     def _attempt(self, task: Task) -> list[Fitted]:
         left = None
@@ -288,12 +322,6 @@ class Crew:
         said = f"{STEP}{'search' if self._plan.valid else 'fit'}, trial {task.trials[0].number}, {task.trials[0].family}"
         spark = self._session.spark
         return [unpacked(row) for row in self._jobs.run(said, lambda: spark.range(0, 1, 1, 1).mapInArrow(_worker(mine), OUTCOME).collect())]
-
-    def _failed(self, task: Task, exc: BaseException) -> Iterator[Fitted]:
-        """The trials of a group whose job failed, after Spark's own attempts (law 7)."""
-        error = why(exc)
-        for trial in task.trials:
-            yield Fitted(trial=trial, ensemble=None, tally=None, rounds=0, error=error)
 
 
 class Jobs:

@@ -31,12 +31,15 @@ class Group:
 
     @property
     def cost(self) -> float:
-        """Rough work, comparable between groups on the same rows: for the order of fits and the time left."""
+        """Rough work, comparable between groups on the same rows: for the order of fits, what shares a task, and the time left.
+
+        Trees of 6, 10, 14 and 18 levels took 0.9, 2.8, 6.8 and 10 ms on 8,000 rows of 15 features (5, 11, 33 and 73 on 80,000): about the
+        square of the depth. On real tables boosted trees end earlier, since most rows are soon known well.
+        """
         if self.work.family != "random_forest":
-            return self.rounds * 4.0 * float(str(self.work.acts.get("maxDepth", self.work.acts.get("max_depth", 6)) or 8))
-        share = float(str(self.work.acts["featureSubsetStrategy"]))
+            return self.rounds * float(str(self.work.acts.get("maxDepth", self.work.acts.get("max_depth", 6)) or 8)) ** 2
         ends = sorted({0, *(count_of(trial) for trial in self.trials)})
-        return sum((end - start) * self.depth_of(end) ** 2 for start, end in pairwise(ends)) * share / 4
+        return sum((end - start) * self.depth_of(end) ** 2 * 1.5 for start, end in pairwise(ends))
 
     def depth_of(self, number: int) -> int:
         """How deep tree `number` of a forest is wanted by some trial."""
