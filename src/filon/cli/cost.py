@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from filon.cli.options import recipe_options, shared
+from filon.cli.options import Finite, recipe_options, shared
 
 if TYPE_CHECKING:
     from filon.cli.terminal import Terminal
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--on", "place", metavar="PLACE", default="emr", show_default=True, help="The place that charges.")
 @click.option("--rows", type=click.IntRange(min=1), default=None, help="Rows of the table, where it cannot be looked at.")
 @click.option("--features", type=click.IntRange(min=1), default=None, help="Features of the table, where it cannot be looked at.")
-@click.option("--deadline", metavar="HOURS", type=click.FloatRange(min=0.01), default=None, help="Also the cheapest cluster in time.")
+@click.option("--deadline", metavar="HOURS", type=Finite(min=0.01), default=None, help="Also the cheapest cluster in time.")
 @click.option("--offline", is_flag=True, help="Ask nobody for prices: use the dated table.")
 @click.option("--runs", "runs", is_flag=True, help="What the jobs sent from here did cost, by run.")
 @shared

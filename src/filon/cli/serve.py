@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from filon.cli.options import shared
+from filon.cli.options import Finite, shared
 
 if TYPE_CHECKING:
     from filon.serve.settings import ServeSettings
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 )
 @click.option("--max-rows", type=click.IntRange(min=1), default=500_000, show_default=True, help="Most rows of one request.")
 @click.option(
-    "--timeout", "seconds", type=click.FloatRange(min=0.1), default=60.0, show_default=True, metavar="S", help="Longest a request may take."
+    "--timeout", "seconds", type=Finite(min=0.1), default=60.0, show_default=True, metavar="S", help="Longest a request may take."
 )
 @click.option("--models", default="", metavar="FOLDER", help="Bundles that POST /models may put in service, each a folder in this one.")
 @click.option(
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 )
 @click.option("--capture-spool", default="", metavar="FOLDER", help="With s3://: where files wait to be sent (default: a temporary one).")
 @click.option("--capture-every", default="5m", show_default=True, metavar="TIME", help="With s3://: how often what was kept is sent.")
-@click.option("--capture-share", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="Part of the requests that is kept.")
+@click.option("--capture-share", type=Finite(0, 1), default=1.0, show_default=True, help="Part of the requests that is kept.")
 @click.option("--capture-without", multiple=True, metavar="COLUMN", help="Columns that are not kept.")
 @click.option("--capture-hashed", multiple=True, metavar="COLUMN", help="Columns kept as a hash (keyed by FILON_CAPTURE_KEY).")
 @click.option(
