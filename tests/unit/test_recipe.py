@@ -48,6 +48,7 @@ def test_the_example_of_the_design_is_understood(tmp_path):
         ('name = "bank"\n[data]\nsource = "bank.csv"\n', "recipe.key-missing", "data.label"),
         (SMALL + '[split]\nseed = "many"\n', "recipe.bad-value", "split.seed"),
         (SMALL + "[split]\ntrain = 1.7\n", "recipe.bad-value", "(filon.toml, line 6)"),
+        (SMALL + "[search.budget]\nminutes = inf\n", "recipe.bad-value", "search.budget.minutes"),
         (SMALL + "[search.random_forest]\nnumTrees = [100, 'x']\n", "recipe.bad-value", "search.random_forest.numTrees"),
         (SMALL + "[search]\nmetric = 'auc'\n", "recipe.bad-value", "search.metric"),
         ("name = bank\n", "recipe.not-toml", "line 1"),
