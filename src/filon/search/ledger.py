@@ -52,6 +52,7 @@ class Ledger:
         final : whether these trials may win (False for the smaller rungs of a search by halving)
         hurried : whether the time may run out on them
         """
+        trials = self._numbered([(trial, key(trial, self.folds, plan)) for trial in trials])
         found: dict[int, TrialRecord] = {}
         twins: dict[str, list[Trial]] = {}
         for trial in trials:
@@ -100,6 +101,8 @@ class Ledger:
 
     def enter(self, record: TrialRecord, fitted: Fitted) -> TrialRecord:
         """Record a model that was made of others; it may win."""
+        (trial,) = self._numbered([(fitted.trial, record.key)])
+        record, fitted = replace(record, number=trial.number), replace(fitted, trial=trial)
         if record.key not in self.done:
             self.keep(record, fitted)
         self._offer(record, fitted)
@@ -107,7 +110,27 @@ class Ledger:
 
     def next_number(self, after: int = 0) -> int:
         """The number of the next trial (and of those `after` it), counted over everything recorded."""
-        return len(self.records) + 1 + after
+        return max((record.number for record in self.records), default=0) + 1 + after
+
+    def _numbered(self, trials: Sequence[tuple[Trial, str]]) -> list[Trial]:
+        """The trials under numbers that no other work has: a number names a model on the disk and a run of MLflow.
+
+        An interrupted search whose time was up goes on elsewhere when it is resumed, and would give numbers of its own work to other work.
+        """
+        holders = {record.number: record.key for record in self.done.values()}
+        used = {record.number for record in self.records}.union(
+            trial.number for trial, name in trials if holders.get(trial.number, name) == name
+        )
+        free = max(used.union(holders), default=0) + 1
+        numbered = []
+        for trial, name in trials:
+            if holders.get(trial.number, name) != name:
+                own = self.done[name].number if name in self.done else free
+                trial = replace(trial, number=own if own not in used else free)
+                free += trial.number == free
+                used.add(trial.number)
+            numbered.append(trial)
+        return numbered
 
     def _fit(self, trials: Sequence[Trial], plan: FitPlan, hurried: bool = True) -> Iterable[Fitted]:
         if not trials or (hurried and self.clock.over):
@@ -218,7 +241,7 @@ class Ledger:
             raise self._undefined()
         best = {family: first for family in self._leaders for _, first in self.leaders(family)[:1]}
         if fitted is not None:
-            best[chosen.family] = fitted
+            best[chosen.family] = replace(fitted, trial=trial_of(chosen))
         return Choice(
             metric=self.metric, winner=trial_of(chosen), rounds=chosen.rounds, best=best, records=self._in_order(), members=members
         )

@@ -154,3 +154,42 @@ def test_when_the_time_is_up_the_best_found_until_then_is_still_fitted_and_wins(
     assert [record.state for record in choice.records if record.parts] == ["done"] * 4 + ["skipped"] * 7
     assert len(choice.members) == 4
     assert choice.best["xgboost"].ensemble is not None
+
+
+def test_what_time_cut_short_is_resumed_with_each_model_under_its_own_number() -> None:
+    class Slow(FakeEngine):
+        def fit(self, folds: Any, trials: Any, plan: FitPlan) -> Any:
+            for fitted in super().fit(folds, trials, plan):
+                if plan.deadline_s is not None and len(self.fitted) > 25:
+                    return
+                yield fitted
+
+    def by_settings(trial: Trial, plan: FitPlan) -> float:
+        return 0.1 * float(str(trial.settings.get("max_depth", 0))) + float(str(trial.settings.get("colsample_bynode", 0)))
+
+    models: dict[int, Fitted] = {}
+    lines: list[TrialRecord] = []
+
+    def keep(record: TrialRecord, fitted: Fitted) -> None:  # as a run folder does: a line and a model by its number
+        if record.key not in {line.key for line in lines}:
+            lines.append(record)
+            models[record.number] = fitted
+
+    settings = SearchSettings.model_validate({"metric": "areaUnderROC", "budget": {"minutes": 1}})
+
+    def attempt(engine: FakeEngine) -> Choice:
+        loaded = tuple(lines)
+        return search(
+            FakeFolds(train_rows=1000), settings, engine, seed=42, done=loaded, load=lambda number: models[number].ensemble, keep=keep
+        )
+
+    attempt(Slow(merit=by_settings))
+    before = len(lines)
+    choice = attempt(FakeEngine(merit=by_settings))  # as after a kill, on a machine with more time
+    whole = run(FakeEngine(merit=by_settings), FakeFolds(train_rows=1000))
+    assert len(lines) > before
+    assert len({line.number for line in lines}) == len(lines)
+    assert len({record.number for record in choice.records}) == len(choice.records)
+    assert [(one.trial.settings, one.rounds) for one in choice.members] == [(one.trial.settings, one.rounds) for one in whole.members]
+    assert choice.best["xgboost"].ensemble == whole.best["xgboost"].ensemble
+    assert choice.best["xgboost"].trial == choice.winner
