@@ -190,6 +190,11 @@ def test_folder_is_committed_at_once_and_written_again_in_place(
     assert {part["name"] for part in manifest["parts"]} == second - {"_SUCCESS"}
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")], "nothing is left beside"
     assert pq.read_table(tmp_path / "there.parquet").num_rows == 2996, "a reader of folders sees the parts alone"
+    pq.write_table(table(500), tmp_path / "whole.parquet")
+    whole = read(DataSettings(source="whole.parquet", label="outcome"), tmp_path)
+    Both(session, pair.engine, whole, ensemble, pair.here.encoding, tmp_path).write()
+    assert pq.read_table(tmp_path / "there.parquet").num_rows == 500
+    assert not [path.name for path in tmp_path.iterdir() if "rejected" in path.name], "what an earlier writing set aside"
 
 
 def test_failure_in_a_task_leaves_no_output(session: Session, pair: Twins, ensemble: Ensemble, tmp_path: Path) -> None:

@@ -126,3 +126,26 @@ class Target:
             exc.strerror or str(exc),
             "name a file in a folder of yours",
         )
+
+
+def forget(path: str) -> None:
+    """Remove an earlier output of this name, which would be taken for one of the rows written now: nobody has anything to say there.
+
+    Raises
+    ------
+    SetupError : `engines.output-unusable`, `read.s3-*`
+    """
+    if not path:
+        return
+    if s3.is_remote(path):
+        from pyarrow import fs
+
+        store, key = s3.filesystem(), s3.key_of(path)
+        if s3.ask(lambda: store.get_file_info(key), path).type == fs.FileType.File:
+            s3.ask(lambda: store.delete_file(key), path)
+        return
+    try:
+        if Path(path).is_file():
+            Path(path).unlink()
+    except OSError as exc:
+        raise SetupError("engines.output-unusable", f"{path} cannot be removed", exc.strerror or str(exc), "name another file") from exc

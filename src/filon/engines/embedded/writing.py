@@ -14,7 +14,7 @@ from filon.engines.embedded.deriving import mentions
 from filon.engines.embedded.pulse import Pulse
 from filon.engines.embedded.reader import misfit_of, stored_of
 from filon.engines.embedded.scoring import Scored, ScoredTable
-from filon.engines.embedded.target import Target
+from filon.engines.embedded.target import Target, forget
 from filon.events import Listen
 from filon.trees import Ensemble
 
@@ -53,6 +53,8 @@ def write(scored: ScoredTable, sink: Sink, scratch: Path, listen: Listen) -> Wri
             pulse(seen)
         if not good.begun:
             good.add(nothing(keep, scored.answers))
+    if not bad.begun:
+        forget(sink.rejects)
     return Written(rows=rows, scored=good_rows, rejected=rows - good_rows, reasons=dict(counts.most_common()))
 
 

@@ -20,7 +20,7 @@ import pyarrow as pa
 from filon.engines import s3
 from filon.engines.answering import REASON
 from filon.engines.base import Sink, Written
-from filon.engines.embedded.target import Target
+from filon.engines.embedded.target import Target, forget
 from filon.engines.embedded.writing import Judge, kept, nothing, parted
 from filon.engines.spark.folds import SparkFold
 from filon.engines.spark.listener import watched
@@ -91,6 +91,8 @@ def _committed(made: list[dict[str, Any]], good: Folder, bad: Folder, empty: pa.
     if parts["bad"]:
         bad.commit(parts["bad"], totals)
     good.commit(parts["good"], totals)
+    if not parts["bad"]:
+        bad.forget()
     return Written(rows=sum(counts.values()), scored=counts["good"], rejected=counts["bad"], reasons=dict(reasons.most_common()))
 
 
@@ -162,6 +164,15 @@ class Folder:
                 self._commit_local(parts, text)
         except OSError as exc:
             raise _unusable(self._final, exc.strerror or str(exc)) from exc
+
+    def forget(self) -> None:
+        """Remove an earlier output of ours: nothing was written, and it would be taken for what was."""
+        if self._remote:
+            for one in self._listed():
+                self._remove(one.path)
+        elif self._final and Path(self._final).is_dir():
+            shutil.rmtree(self._final, ignore_errors=True)
+        forget(self._final)
 
     def clear(self) -> None:
         """Remove what a failure left: the folder beside, or in S3 the parts of this run."""

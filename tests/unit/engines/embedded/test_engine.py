@@ -147,6 +147,9 @@ def test_rows_that_do_not_fit_are_set_aside_with_their_reason(engine: EmbeddedEn
     assert [(row["id"], row["age"]) for row in aside] == [("00003", "old"), ("00007", "n.d."), ("00008", ages[8])]
     with (tmp_path / "out.csv").open() as file:
         assert "00009" in {row["id"] for row in csv.DictReader(file)}  # a missing cell is no misfit
+    (tmp_path / "next").mkdir()
+    engine.write(engine.score(table_of(engine, people(50), tmp_path / "next"), ensemble, folds.encoding), sink)
+    assert not (tmp_path / "rejects.csv").exists(), "rows of an earlier writing would be taken for rows of this one"
 
 
 def test_without_rows_the_header_is_written(engine: EmbeddedEngine, tmp_path: Path) -> None:
