@@ -12,7 +12,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -246,7 +248,7 @@ def _fit_as_peer(batches: Iterator[pa.RecordBatch], share: Share) -> Iterator[Fi
     """In a task of the barrier stage: lay the part of the rows down, meet the others, fit."""
     from pyspark import BarrierTaskContext
 
-    from filon.engines.trainer.peers import Together, communicator, tracker
+    from filon.engines.trainer.peers import Together, tracker
     from filon.engines.trainer.together import fit_together
 
     context = BarrierTaskContext.get()
@@ -265,7 +267,7 @@ def _fit_as_peer(batches: Iterator[pa.RecordBatch], share: Share) -> Iterator[Fi
         found: list[Fitted] = []
         error = ""
         try:
-            with communicator(arguments, here):
+            with met(arguments, here):
                 peers = Together()
                 for fitted in fit_together(train, valid, share.trials, share.plan, peers, threads=share.threads, tell=tell):
                     first = peers.rank == 0 or fitted.ensemble is None  # one model is enough
@@ -279,6 +281,18 @@ def _fit_as_peer(batches: Iterator[pa.RecordBatch], share: Share) -> Iterator[Fi
             own = next((said for said in errors if "allreduce" not in said and "collective" not in said), errors[0])
             for trial in share.trials:
                 yield Fitted(trial=trial, ensemble=None, tally=None, rounds=0, error=own)
+
+
+@contextmanager
+def met(arguments: dict[str, Any], here: int) -> Iterator[None]:
+    """The context of a peer that has a process to itself, without the line that XGBoost prints there: of a local Spark it would come to the
+    user's screen, one for each fit."""
+    from filon.engines.trainer.peers import communicator
+
+    with ExitStack() as stack:
+        with redirect_stdout(StringIO()):
+            stack.enter_context(communicator(arguments, here))
+        yield
 
 
 def _without_model(fitted: Fitted) -> Any:
