@@ -38,8 +38,8 @@ class Cells:
     def losses(self) -> Losses:
         """Losses at the scores themselves."""
         scores = self.scores.astype(np.float64)
-        kept = np.clip(scores, EPSILON, 1 - EPSILON)
-        return Losses(-np.log(kept), -np.log1p(-kept), (1 - scores) ** 2, scores**2)
+        kept, left = (np.clip(each, EPSILON, 1 - EPSILON) for each in (scores, 1 - scores))  # 1 - kept would be 9.99e-16 at its end
+        return Losses(-np.log(kept), -np.log(left), (1 - scores) ** 2, scores**2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -36,7 +36,7 @@ def take(frame: object) -> Given:
     if type(frame).__module__.split(".")[0] == "pandas" and hasattr(frame, "columns"):
         return _pandas(frame)
     if hasattr(frame, "__arrow_c_stream__"):
-        return _arrow(pa.table(frame))
+        return _streamed(frame)
     if isinstance(frame, Mapping):
         return _mapping(frame)
     if isinstance(frame, Sequence) and not isinstance(frame, (str, bytes)) and all(isinstance(row, Mapping) for row in frame):
@@ -56,11 +56,20 @@ def _arrow(table: pa.Table) -> Given:
     return Given(rows=table.num_rows, names=tuple(table.schema.names), column=column, back=_as_it_is)
 
 
+def _streamed(frame: object) -> Given:
+    try:
+        return _arrow(pa.table(frame))
+    except (pa.ArrowException, TypeError, ValueError) as exc:  # a column alone, of pandas (a row of a frame, too) or of polars
+        why = f"it is a {type(frame).__name__}: {str(exc).split('. ')[0][:200]}"
+        fix = f"give {TAKES}; of a pandas frame one row is frame.iloc[[0]] or dict(frame.iloc[0])"
+        raise DataError("package.not-a-table", "predict was given something that is no table", why, fix) from exc
+
+
 def _pandas(frame: Any) -> Given:
     names = tuple(str(name) for name in frame.columns)
 
     def column(name: str) -> pa.Array:
-        return _array(name, lambda: pa.array(frame.iloc[:, names.index(name)], from_pandas=True))
+        return _array(name, lambda: _series(frame.iloc[:, names.index(name)]))
 
     def back(answer: pa.Table) -> Any:
         return answer.to_pandas().set_axis(frame.index, axis="index")
@@ -104,6 +113,16 @@ def _cells(values: list[Any]) -> pa.Array:
         return pa.array(values, from_pandas=True)
     except OverflowError:
         return pa.array([float(value) if type(value) is int else value for value in values], from_pandas=True)
+
+
+def _series(cells: Any) -> pa.Array:
+    """A column of pandas; sparse ones (of `get_dummies`) written out, which Arrow does not do."""
+    if hasattr(cells.dtype, "fill_value") and hasattr(cells, "sparse"):
+        cells = cells.sparse.to_dense()
+    try:
+        return pa.array(cells, from_pandas=True)
+    except OverflowError:
+        return _cells(list(cells))
 
 
 def _array(name: str, make: Callable[[], Any]) -> pa.Array:

@@ -116,6 +116,8 @@ def test_worked_by_hand():
 def test_a_certain_mistake_costs_what_spark_says():
     tally = count(two([0.0, 1.0]), np.array([1, 1], np.int32), TWO)
     assert metrics.value(tally, "logLoss") == pytest.approx(-np.log(1e-15) / 2)
+    other = count(two([0.0, 1.0]), np.array([0, 0], np.int32), TWO)
+    assert metrics.value(other, "logLoss") == pytest.approx(-np.log(1e-15) / 2, rel=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,15 @@ def test_pandas_types_of_whole_and_missing_cells_all_work(sealed: Sealed) -> Non
         assert bundle.predict(given)["probability_class 1"].tolist() == expected
 
 
+def test_sparse_columns_and_numbers_beyond_64_bits_of_pandas_are_numbers(sealed: Sealed) -> None:
+    bundle, frame = sealed("gbt"), rows(20).to_pandas()
+    zeros = frame.assign(age=[0.0, 41.0] * 10)
+    sparse = frame.assign(age=pd.arrays.SparseArray([0.0, 41.0] * 10, fill_value=0.0))
+    assert bundle.predict(sparse).equals(bundle.predict(zeros))
+    beyond = frame.assign(age=pd.Series([10**30] * 20, dtype=object))
+    assert bundle.predict(beyond).equals(bundle.predict(frame.assign(age=1e30)))
+
+
 def test_many_rows_and_few_rows_agree(sealed: Sealed) -> None:
     """Few go through ONNX Runtime, many through XGBoost."""
     for family in SETTINGS:
@@ -180,7 +189,9 @@ def test_a_column_twice_is_refused(sealed: Sealed) -> None:
     assert refused(sealed("gbt"), pd.concat([frame, frame[["age"]]], axis="columns")).code == "package.column-twice"
 
 
-@pytest.mark.parametrize("given", [3, "rows.csv", None, [1, 2], {"age": [1], "job": ["a", "b"]}])
+@pytest.mark.parametrize(
+    "given", [3, "rows.csv", None, [1, 2], {"age": [1], "job": ["a", "b"]}, pd.Series([1.0]), pd.Series({"age": 1, "job": "a"})]
+)
 def test_what_is_no_table_is_refused(sealed: Sealed, given: object) -> None:
     assert refused(sealed("gbt"), given).code == "package.not-a-table"
 
