@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +14,8 @@ import pyarrow.compute as pc
 
 from filon.engines import open_stream
 from filon.engines.base import Engine, Sink, Source, Written
+from filon.engines.s3 import is_remote
+from filon.engines.storage import under
 from filon.engines.tally import Tally
 from filon.errors import DataError, RecipeError, some
 from filon.evaluate import (
@@ -91,14 +93,16 @@ def predict_stream(
 
     Raises
     ------
-    RecipeError : `predict.stream-checkpoint`, `predict.stream-output`, `predict.stream-option`, `predict.keep-unknown`
+    RecipeError : `predict.stream-checkpoint`, `predict.stream-output`, `predict.stream-option`, `predict.keep-unknown`,
+        `predict.out-is-data`
     """
     beside = (rejects or f"{out.rstrip('/')}.rejected").rstrip("/")
+    _refuse_own_answers(data, {"--out": out, "--rejects": beside})
     identity = {"bundle": bundle.version, "data": _from_here(data), "out": _from_here(out)}
 
     def score(files: tuple[str, ...], number: int) -> Written:
         try:
-            source = _source(bundle, files, silence)
+            source = _source(bundle, files, silence, "" if "://" in data and not is_remote(data) else data)
         except DataError as exc:
             if exc.code not in ("read.no-rows", "read.empty"):
                 raise
@@ -108,6 +112,18 @@ def predict_stream(
         return engine.write(scored, Sink(path=f"{out}/batch={number}", format="parquet", keep=wanted, rejects=f"{beside}/batch={number}"))
 
     return open_stream(engine, score, data=data, checkpoint=checkpoint, out=out, identity=identity, columns=bundle.inputs, once=once)
+
+
+def _refuse_own_answers(data: str, written: Mapping[str, str]) -> None:
+    """Raise when a stream would come upon its own answers as new files."""
+    for option, path in written.items():
+        if under(path, data, Path.cwd()):
+            raise RecipeError(
+                "predict.out-is-data",
+                f"{option} {path} would be written where the stream looks for new files",
+                f"--data {data} is watched with all the folders below it",
+                "name a folder beside it",
+            )
 
 
 def _from_here(path: str) -> str:
@@ -193,10 +209,10 @@ def _keys(bundle: Bundle) -> tuple[str, ...]:
     return tuple(column.name for column in bundle.columns if column.role == "key")
 
 
-def _source(bundle: Bundle, data: str | tuple[str, ...], listen: Listen) -> Source:
+def _source(bundle: Bundle, data: str | tuple[str, ...], listen: Listen, arrived: str = "") -> Source:
     how = bundle.record.get("run", {}).get("read", {})
     settings = DataSettings.model_validate({"source": data, "label": bundle.label, **how})
-    return read_like(bundle.columns, settings, Path.cwd(), listen)
+    return read_like(bundle.columns, settings, Path.cwd(), listen, arrived)
 
 
 def _kept(keys: tuple[str, ...], source: Source, keep: tuple[str, ...]) -> tuple[str, ...]:

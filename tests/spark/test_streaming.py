@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from tests.spark.twins import LOCAL
@@ -64,6 +66,9 @@ def test_each_file_is_scored_once_over_several_passes(arrivals: Arrivals) -> Non
     arrivals.send("b", made.slice(200, 100))
     assert arrivals.stream().rows == 300
     arrivals.send("c", made.slice(300))
+    below = arrivals.folder / "in" / "2024"
+    below.mkdir()
+    (below.parent / "c.parquet").rename(below / "c.parquet")
     again = arrivals.stream()
     assert (again.batches, again.rows, again.scored, again.rejected) == (1, 300, 300, 0)
     assert arrivals.stream().batches == 0, "nothing new has arrived"
@@ -72,6 +77,25 @@ def test_each_file_is_scored_once_over_several_passes(arrivals: Arrivals) -> Non
     truth = arrivals.bundle.predict(made.to_pandas())
     assert found["label"].tolist() == truth["label"].tolist()
     assert abs(found["probability_class 1"] - truth["probability_class 1"]).max() <= 1e-6
+
+
+def test_files_in_folders_below_are_scored_and_their_names_are_columns(arrivals: Arrivals) -> None:
+    made, folder = rows(600, seed=11), arrivals.folder
+    clerk = pa.array([job == "clerk" for job in made["job"].to_pylist()])
+    for number, (name, mine) in enumerate((("clerk", clerk), ("__HIVE_DEFAULT_PARTITION__", pc.invert(clerk)))):
+        there = folder / "in" / "late" / f"job={name}"
+        there.mkdir(parents=True)
+        pq.write_table(made.drop_columns("job").filter(mine), there / f"{number}.parquet")
+    assert arrivals.stream(keep=["customer", "job"]).rows == 600
+    known = made.set_column(2, "job", pa.array([job if job == "clerk" else None for job in made["job"].to_pylist()])).to_pandas()
+    truth = pd.Series(arrivals.bundle.predict(known)["probability_class 1"].to_numpy(), made["customer"].to_pylist())
+    found = arrivals.scored()
+    assert abs(found["probability_class 1"].to_numpy() - truth[found["customer"]].to_numpy()).max() <= 1e-6
+    for option in ("out", "rejects"):
+        given = {"out": str(folder / "out"), "rejects": str(folder / "bad"), option: str(folder / "in" / "scored")}
+        with pytest.raises(RecipeError) as caught:
+            predict_stream(arrivals.bundle, str(folder / "in"), checkpoint=str(folder / "notes"), available_now=True, **given)
+        assert caught.value.code == "predict.out-is-data"
 
 
 def test_batch_that_was_written_but_not_noted_replaces_its_own_rows(arrivals: Arrivals) -> None:
@@ -108,6 +132,20 @@ def test_checkpoint_and_output_note_whose_they_are(tmp_path: Path) -> None:
     noted = json.loads((tmp_path / "notes" / "filon.json").read_text())
     assert noted["bundle"] == "b"
     assert json.loads((tmp_path / "out" / "_filon.json").read_text()) == noted
+
+
+def test_a_disk_that_fills_up_leaves_no_half_of_a_note(tmp_path: Path) -> None:
+    given = str(tmp_path / "notes"), str(tmp_path / "out"), {"bundle": "1", "data": "in", "out": "out"}
+    before, heard = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        with pytest.raises((SetupError, OSError)):
+            streaming.claim(*given)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, heard)
+    streaming.claim(*given)
+    assert json.loads((tmp_path / "notes" / "filon.json").read_text())["bundle"] == "1"
 
 
 def test_new_checkpoint_never_replaces_the_batches_of_an_output(arrivals: Arrivals) -> None:

@@ -5,6 +5,7 @@ import glob
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 from urllib.parse import unquote
@@ -52,6 +53,34 @@ def find_files(source: str, base: Path) -> tuple[File, ...]:
     raise DataError(
         "read.file-missing", f"there is no {source}", _nearby(where), "correct data.source (relative paths start at the recipe's folder)"
     )
+
+
+def below(files: tuple[File, ...], source: str, base: Path) -> tuple[File, ...]:
+    """Files that were found under a folder or glob by somebody else, with the values that the names of its folders give them.
+
+    As they are where the folders of some name other columns than those of the rest.
+    """
+    if s3.is_remote(source):
+        pattern = s3.key_of(source)
+        root = str(_root(Path(pattern))) if _wild(pattern) else pattern
+        named = tuple(replace(file, partition=partition(s3.key_of(file.path)[len(root) :].lstrip("/"))) for file in files)
+    else:
+        where = (base / Path(source).expanduser()).absolute()
+        folder = where if where.is_dir() else _root(where)
+        named = tuple(replace(file, partition=partition(os.path.relpath(file.path, folder))) for file in files)
+    return named if len({tuple(name for name, _value in file.partition) for file in named}) == 1 else files
+
+
+def under(path: str, source: str, base: Path) -> bool:
+    """Whether what is written to a path would be found under a folder or glob."""
+    if s3.is_remote(path) != s3.is_remote(source):
+        return False
+    if s3.is_remote(path):
+        place, found = s3.key_of(path), s3.key_of(source)
+    else:
+        place, found = (str((base / Path(one).expanduser()).absolute()) for one in (path, source))
+    above = [place, *map(str, PurePosixPath(place).parents)]
+    return found in above or (_wild(found) and any(fits(one, found) for one in above))
 
 
 def _walk(folder: Path) -> Iterator[str]:

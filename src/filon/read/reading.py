@@ -6,7 +6,7 @@ from pathlib import Path
 
 from filon.engines import lake
 from filon.engines.base import Column, Dialect, File, Source
-from filon.engines.storage import find_files, piece
+from filon.engines.storage import below, find_files, piece
 from filon.errors import DataError, some
 from filon.events import Event, Listen, silence
 from filon.read import dialect as csv_dialect
@@ -33,19 +33,20 @@ def read(settings: DataSettings, base: Path, listen: Listen = silence) -> Source
     return replace(source, columns=assign(declare(source.columns, settings), settings))
 
 
-def read_like(columns: Sequence[Column], settings: DataSettings, base: Path, listen: Listen = silence) -> Source:
+def read_like(columns: Sequence[Column], settings: DataSettings, base: Path, listen: Listen = silence, arrived: str = "") -> Source:
     """Look at new data as a trained model's columns say: their kinds hold, the label may be absent, further columns are dropped.
 
     Parameters
     ----------
     columns : source and derived columns of the training, with their roles; those with role "dropped" or "left-out" may be absent
     settings : `source`, `csv` and `missing` are used, nothing else
+    arrived : the folder or glob under which the files of `source` have arrived, whose folders name columns
 
     Raises
     ------
     DataError : `read.columns-lacking`, and those of `read`
     """
-    found = look(settings, base, listen)
+    found = look(settings, base, listen, arrived)
     before = {column.name: column for column in columns}
     here = {column.name for column in found.columns}
     lacking = [column.name for column in columns if not column.sql and column.role == "feature" and column.name not in here]
@@ -70,12 +71,13 @@ def _like(column: Column, before: Column | None) -> Column:
     )
 
 
-def look(settings: DataSettings, base: Path, listen: Listen = silence) -> Source:
+def look(settings: DataSettings, base: Path, listen: Listen = silence, arrived: str = "") -> Source:
     """Files, format, dialect and columns with their guessed kinds; every column is a feature here, none is derived."""
     origins = (settings.source,) if isinstance(settings.source, str) else settings.source
     files = tuple(
         file for origin in origins for file in (lake.find(origin, base) if lake.names_table(origin) else find_files(origin, base))
     )
+    files = below(files, arrived, base) if arrived else files
     origin = origins[0] if len(origins) == 1 else f"{origins[0]} and {len(origins) - 1} more"
     listen(
         Event(

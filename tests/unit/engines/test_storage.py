@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from filon.engines.base import File
-from filon.engines.storage import find_files, piece, require_space
+from filon.engines.storage import find_files, piece, require_space, under
 from filon.engines.storage import partition as hive
 from filon.errors import DataError, SetupError
 
@@ -70,3 +70,14 @@ def test_a_piece_ends_with_the_file(tmp_path: Path) -> None:
 def test_a_copy_that_cannot_end_is_not_begun(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match=r"read\.disk-full"):
         require_space(tmp_path, 1 << 60)
+
+
+def test_what_is_written_under_a_folder_or_glob_would_be_found_there(tmp_path: Path) -> None:
+    assert under("in/scored", "in", tmp_path)
+    assert under(str(tmp_path / "in"), "in/", tmp_path)
+    assert under("in/a/b", "in/*", tmp_path)
+    assert under("s3://lake/in/scored", "s3://lake/in/", tmp_path)
+    assert not under("in.scored", "in", tmp_path)
+    assert not under("out", "in/*", tmp_path)
+    assert not under("s3://lake/inner", "s3://lake/in", tmp_path)
+    assert not under("in/scored", "s3://lake/in", tmp_path)

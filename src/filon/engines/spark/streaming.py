@@ -22,6 +22,7 @@ from filon.engines.base import Column, Written
 from filon.engines.spark.session import Session, plain, refuse_connect
 from filon.errors import FilonError, RecipeError, SetupError
 from filon.events import Event, Listen
+from filon.files import write_atomic
 
 FILES_A_BATCH = 1000
 EVERY_S = 5
@@ -185,8 +186,7 @@ def _noted(folder: str, name: str) -> tuple[dict[str, str] | None, list[str]]:
 def _note(folder: str, name: str, mine: dict[str, str]) -> None:
     text = json.dumps(mine, ensure_ascii=False).encode()
     if not s3.is_remote(folder):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        (Path(folder) / name).write_bytes(text)
+        write_atomic(Path(folder) / name, text)  # half a note would be nobody's for ever
         return
     store = s3.filesystem()
     with s3.ask(lambda: store.open_output_stream(f"{s3.key_of(folder)}/{name}"), folder) as out:
@@ -205,6 +205,7 @@ def _frame(session: Session, what: Stream) -> Any:
     if what.data.startswith(KAFKA):
         return _kafka(session, what.data)
     reader = session.spark.readStream.format("binaryFile").schema(ANY_SCHEMA).option("maxFilesPerTrigger", FILES_A_BATCH)
+    reader = reader.option("recursiveFileLookup", "true")  # or it passes over what other folders hold than those of hive
     return reader.option("pathGlobFilter", "*.parquet").load(_watched(what.data)).select("path")
 
 
