@@ -43,7 +43,15 @@ def _environment(lang: Lang) -> "Environment":
     )
     for name in ("number", "integer", "signed", "significant", "percent", "seconds", "bytes"):
         environment.filters[name] = getattr(numbers, name)
-    environment.filters["pipe"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
+    environment.filters["pipe"] = _in_a_table
     environment.globals["legend"] = legend_of
     environment.globals["theme"] = (HERE / "theme.css").read_text(encoding="utf-8")
     return environment
+
+
+MEANS = {"|": "\\|", "\n": " ", "*": "\\*", "`": "\\`", "<": "&lt;"}
+"""What Markdown would not show as it stands in a cell of a table: ends of cells and lines, emphasis, code, tags."""
+
+
+def _in_a_table(text: object) -> str:
+    return "".join(MEANS.get(letter, letter) for letter in str(text))

@@ -1,6 +1,7 @@
 """PNG plots, drawn with matplotlib's objects (no pyplot: no global state, no window), from the same records as the SVG charts."""
 
 import io
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -182,6 +183,13 @@ def _halo() -> Any:
 
 
 def _png(figure: "Figure") -> bytes:
+    """The figure as a file; names of columns and classes are shown as they are, whatever is in them."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # "Sales ($) % of cost ($)" is no formula
     out = io.BytesIO()
-    figure.savefig(out, format="png", metadata={"Software": None})  # the same numbers give the same bytes, whatever matplotlib drew them
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a sign that the font lacks is a box, not a line of the log
+        figure.savefig(out, format="png", metadata={"Software": None})  # the same numbers, the same bytes, whatever matplotlib drew them
     return out.getvalue()

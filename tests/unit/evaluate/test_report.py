@@ -213,3 +213,12 @@ def test_the_threshold_card_shows_what_filon_counted(tmp_path):
         shown = re.search(rf'data-out="{name}">([^<]+)<', page)[1]
         assert shown == f"{100 * exam.at_threshold[name]:.1f}".replace(".", ",") + "\u202f%"
     assert re.search(r'data-out="fn">([^<]+)<', page)[1] == f"{exam.at_threshold['fn']:.0f}"
+
+
+def test_odd_names_are_shown_as_they_are_in_markdown_and_plots(tmp_path):
+    exam = exam_two(classes=("<b>no</b>", "*yes*|$x^$"), column="Sales ($) % of cost ($) 🚀")
+    write_report(tmp_path, exam, context(exam), "en")  # a formula that is none, and a sign that the font lacks, ended it
+    text = (tmp_path / "EVALUATION_REPORT.md").read_text(encoding="utf-8")
+    assert "| &lt;b>no&lt;/b> |" in text
+    assert "\\*yes\\*\\|$x^$ |" in text
+    assert not re.search(r"^\|.*<b>", text, re.MULTILINE)

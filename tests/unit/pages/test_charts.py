@@ -67,6 +67,7 @@ PNGS = {
     "large matrix": lambda: figures.matrix([[1.0] * 12] * 12, [f"class {i}" for i in range(12)], "t", "true", "predicted", Numbers("en")),
     "bars": lambda: figures.bars([Bar(name="a" * 60, values=(0.0, 0.2), texts=("0", "1"))], ["g", "s"], "t", "x"),
     "note": lambda: figures.note("nothing to draw", "t"),
+    "dollars": lambda: figures.bars([Bar(name="Sales ($) % of cost ($)", values=(0.2,), texts=("$^$",))], ["$_$"], "$\\x$", "$x^$ 🚀"),
 }
 
 
