@@ -40,24 +40,38 @@ def test_a_bad_table_is_told_in_the_same_words(bad: Bad, tmp_path: Path, monkeyp
     assert bad.code in told
 
 
-def test_workers_of_another_python_are_told(tmp_path: Path, spark_session: Any) -> None:
-    """A worker that says of itself that it is Python 3.10: what comes back is Spark's own refusal, from a real worker."""
-    (tmp_path / "sitecustomize.py").write_text(
-        "import sys, collections\n"
-        "names = 'major minor micro releaselevel serial'\n"
-        "sys.version_info = collections.namedtuple('version_info', names)(3, 10, 0, 'final', 0)\n"
-    )
+OLDER = """import sys, collections
+names = 'major minor micro releaselevel serial'
+sys.version_info = collections.namedtuple('version_info', names)(3, 10, 0, 'final', 0)
+"""
+BARE = """import sys
+class Bare:
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] == 'filon':
+            raise ModuleNotFoundError(f"No module named '{name}'")
+sys.meta_path.insert(0, Bare())
+"""
+
+
+@pytest.mark.parametrize(("custom", "code"), [(OLDER, "engines.python-differs"), (BARE, "engines.workers-lack")])
+def test_workers_of_another_python_are_told(custom: str, code: str, tmp_path: Path, spark_session: Any) -> None:
+    """A worker that says of itself that it is Python 3.10, or that has no Filon: what comes back is said by a real worker."""
+    (tmp_path / "sitecustomize.py").write_text(custom)
     python = tmp_path / "python3.10"
     python.write_text(f'#!/bin/sh\nPYTHONPATH={tmp_path}:$PYTHONPATH exec {sys.executable} "$@"\n')
     python.chmod(0o755)
     (tmp_path / "t.csv").write_text("a,b\n" + "1,yes\n2,no\n" * 30)
+    recipe = {"name": "t", "data": {"source": str(tmp_path / "t.csv"), "label": "b"}}
     spark_session.conf.set("spark.sql.execution.pyspark.python", str(python))
     try:
         with pytest.raises(SetupError) as caught:
-            filon.check({"name": "t", "data": {"source": str(tmp_path / "t.csv"), "label": "b"}}, engine="spark")
+            filon.check(recipe, engine="spark")
+        assert caught.value.code == code
+        exec(f"spark.{caught.value.fix.partition('spark.')[2].partition(', or')[0]}", {"spark": spark_session})  # what the fix says, pasted
+        assert filon.check(recipe, engine="spark").checked.findings
     finally:
         spark_session.conf.unset("spark.sql.execution.pyspark.python")
-    assert caught.value.code == "engines.python-differs"
-    assert "3.10" in caught.value.why.replace("(3, 10)", "3.10")  # Spark 3.5 says it as a tuple
-    assert f"{sys.version_info.major}.{sys.version_info.minor}" in caught.value.why
+    if code == "engines.python-differs":
+        assert "3.10" in caught.value.why.replace("(3, 10)", "3.10")  # Spark 3.5 says it as a tuple
+        assert f"{sys.version_info.major}.{sys.version_info.minor}" in caught.value.why
     assert "PYSPARK_PYTHON" in caught.value.fix

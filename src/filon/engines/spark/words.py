@@ -1,7 +1,9 @@
 """Errors on their way from a task to the driver, and Spark's own, in Filon's words."""
 
+import importlib.util
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -87,7 +89,7 @@ def _ours(said: str, origin: str) -> FilonError:
             "engines.python-differs",
             "the Python of Spark's workers is not that of the driver",
             _line(said, "different version"),
-            "set PYSPARK_PYTHON to the same Python on all machines, or carry the environment: filon package-env, then places.spark.archive",
+            _this_python() or f"set PYSPARK_PYTHON to the same Python on all machines, {CARRY}",
         )
     lacking = re.search(r"ModuleNotFoundError: No module named '([\w.]+)'", said)
     if lacking:
@@ -95,7 +97,7 @@ def _ours(said: str, origin: str) -> FilonError:
             "engines.workers-lack",
             f'Spark\'s workers have no Python package "{lacking[1].split(".")[0]}"',
             f"a task said: No module named '{lacking[1]}'",
-            "install it on all machines, or carry the environment: filon package-env, then places.spark.archive",
+            _this_python(lacking[1]) or f"install it on all machines, {CARRY}",
         )
     if "S3AFileSystem not found" in said or 'No FileSystem for scheme "s3' in said or "org/apache/hadoop/fs/s3a" in said:
         return SetupError(
@@ -125,6 +127,26 @@ def _ours(said: str, origin: str) -> FilonError:
         return unheard
     return EngineError(
         "engines.spark-failed", f"Spark failed while it worked on {origin}", _reason(said), "run with --debug for all that Spark said"
+    )
+
+
+CARRY = "or carry the environment: filon package-env, then places.spark.archive"
+
+
+def _this_python(module: str = "filon") -> str:
+    """What mends it where workers are processes of this machine, in a session that was made with another Python than this one (PySpark
+    takes `python3` of the PATH); "" on a cluster, or where this Python lacks the module, too."""
+    try:
+        from pyspark import SparkContext
+
+        context = SparkContext._active_spark_context
+        if context is None or not str(context.master).startswith("local") or importlib.util.find_spec(module.split(".")[0]) is None:
+            return ""
+    except Exception:  # a JVM that has ended, or a client of Connect, which has no SparkContext
+        return ""
+    return (
+        f'the Python that Filon runs on: spark.conf.set("spark.sql.execution.pyspark.python", "{sys.executable}"), '
+        "or PYSPARK_PYTHON before the session is made"
     )
 
 
