@@ -42,6 +42,15 @@ def test_one_partition_of_a_gzipped_csv_is_named_with_what_to_do() -> None:
     assert held_back(found) == line
 
 
+def test_files_are_blamed_only_where_they_are_read_and_large_enough_to_be_cut() -> None:
+    small = Inputs(files=1, size_bytes=80_000, gzipped=1, format="csv")
+    assert "split" not in held_back(replace(with_first(tasks=1), inputs=small))
+    large = Inputs(files=1, size_bytes=10_000_000_000, gzipped=1, format="csv")
+    later = replace(BUSY, step="evaluate", tasks=1)
+    line = held_back(Account(slots=8, stages=(later, REST), seconds={"evaluate": 62.0, "search": 38.0}, inputs=large))
+    assert line == "62 % of the time in evaluate: 1 partition on 8 slots; the others waited"
+
+
 @pytest.mark.parametrize(
     ("account", "word"),
     [
@@ -49,6 +58,7 @@ def test_one_partition_of_a_gzipped_csv_is_named_with_what_to_do() -> None:
         (with_first(spill_disk_bytes=3_000_000_000), "3.0 GB spilled"),
         (with_first(median_s=5.0, slowest_s=60.0), "spread unevenly"),
         (with_first(tasks=2), "2 partitions on 8 slots"),
+        (replace(with_first(tasks=2), inputs=Inputs(files=2, size_bytes=1 << 30, format="csv")), "split the files"),
         (with_first(tasks=1, alone=True), "more executors would not"),
         (replace(ACCOUNT, lost=("executor 3: exit 137",)), "exit 137"),
         (ACCOUNT, "more executors would share it"),

@@ -300,13 +300,19 @@ _READING = {
     "search": "the search",
     "fit": "the refit",
 }
+_OF_THE_SOURCE = ("read", "check", "split")
+"""Steps that read the user's files; later ones read the folds, however the source is written."""
 _OURS = ("search", "fit")
 """Steps whose stages have one task each, side by side."""
 
 
 def _few(longest: StageFacts, found: Account) -> str:
+    from filon.engines.spark.pieces import LEAST_BYTES
+
     many = f"{longest.tasks} partition{'s' if longest.tasks > 1 else ''}"
-    inputs = found.inputs
+    inputs = found.inputs if longest.step in _OF_THE_SOURCE else Inputs()
+    if inputs.size_bytes and inputs.size_bytes // LEAST_BYTES <= longest.tasks:
+        return f"{many} for {_size(inputs.size_bytes)} of {inputs.format.upper()}: too little to share, Spark's own work takes the time"
     if inputs.gzipped and longest.tasks <= inputs.files:
         return f"{many} for {_size(inputs.size_bytes)} of gzipped {inputs.format.upper()}; split the file, or keep it as Parquet"
     if inputs.size_bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from filon.engines.embedded.scoring import Scored, counted
 from filon.engines.spark.capacity import cores
 from filon.engines.spark.fetching import table as fetched
 from filon.engines.spark.folds import SparkFold
-from filon.engines.spark.listener import watched
+from filon.engines.spark.listener import ALONE, step, watched
 from filon.engines.spark.merging import SQL, STATE, merged, state
 from filon.engines.spark.reader import Located
 from filon.engines.spark.scoring import FoldRows, Scorer, SparkScored, batches_of, task
@@ -68,7 +69,8 @@ def tally(scored: SparkScored, by: Sequence[str], listen: Listen) -> Mapping[Key
             return merged(states, count, session, join, finish, origin)
         return bytes(fetched(states, session, origin).column("state")[0].as_py())
 
-    found = watched(session, "score", "scoring and counting", work, listen)
+    with step(session, f"evaluate{ALONE}") if isinstance(rows, SparkFold) and rows.pieces else nullcontext():
+        found = watched(session, "score", "scoring and counting", work, listen)
     if found is None:
         return {key: one.result() for key, one in counted((), scorer.encoding, by, _unheard).items()}
     return unpacked(found)
