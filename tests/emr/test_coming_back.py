@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -21,9 +22,12 @@ from filon.cli.group import run as filon
 from filon.errors import RecipeError
 from filon.events import silence
 from filon.places.base import Handle
+from filon.places.emr.bucket import address
 from filon.places.emr.fetch import fetch
 from filon.places.emr.place import Emr
 from filon.places.emr.settings import EmrSettings
+from filon.track.outbox import Outbox
+from filon.track.settings import TrackSettings
 
 pytestmark = [pytest.mark.server]
 
@@ -114,6 +118,18 @@ def test_a_second_fetch_brings_what_is_lacking_and_keeps_the_rest(home: tuple[Em
     assert (first / "bundle" / "bundle.json").read_text() == "{}"
     assert (first / "manifest.json").read_text() == recorded, "law 3: openings of the test fold stay on record"
     assert (first / "notes.txt").read_text() == "mine"
+
+
+def test_a_run_that_came_home_is_tracked_where_the_recipe_says(home: tuple[Emr, Handle], tmp_path: Path) -> None:
+    place, handle = home
+    there = {"run_id": "bank/1", "name": "bank", "base": "/container", "recipe": {"name": "bank", "track": {"enabled": False}}}
+    place.bucket.write(address(handle.out) / "manifest.json", json.dumps(there).encode())
+    recipe = handle.job.recipe + '\n[track]\nuri = "sqlite:///ours.db"\nalias = "champion"\n'
+    sent = replace(handle, job=replace(handle.job, recipe=recipe))
+    outbox = Outbox(fetch(place.bucket, sent, silence))
+    assert (outbox.base, outbox.settings.uri, outbox.settings.alias) == (tmp_path, "sqlite:///ours.db", "champion")
+    (outbox.folder / "manifest.json").unlink()
+    assert Outbox(fetch(place.bucket, handle, silence)).settings == TrackSettings(), "a recipe that says nothing tracks beside itself"
 
 
 def test_a_finding_that_stops_the_job_is_exit_1(told: Told, account: Account, failing: None) -> None:

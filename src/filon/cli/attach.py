@@ -30,8 +30,9 @@ def command(run: str, runs: Path, recipe: str | None, as_json: bool) -> int:
         from filon.places.emr.place import open_emr
         from filon.recipe import load_recipe
 
-        place = open_emr(load_recipe(recipe).recipe.places.emr)
-        handle = fetch_handle(place.bucket, run, runs)
+        file = load_recipe(recipe)
+        place = open_emr(file.recipe.places.emr)
+        handle = fetch_handle(place.bucket, run, runs, file.base)
     place.ends_on_stop = False  # who looks in from elsewhere ends nothing by leaving
     ended = place.follow(handle, terminal)
     terminal.say(f"  {ended.state:<8} {ended.id}", bold=True)

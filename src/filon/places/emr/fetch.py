@@ -6,6 +6,7 @@ import glob
 import json
 import os
 import shutil
+import tomllib
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 from filon.errors import PlaceError, RecipeError, some
 from filon.events import Event, Listen
 from filon.files import write_atomic
-from filon.places.base import Handle
+from filon.places.base import Handle, Job
 from filon.places.emr.bucket import Address, Bucket, address
 
 LAST: Mapping[str, str] = {"train": "manifest.json", "evaluate": "metrics.json"}
@@ -53,18 +54,18 @@ def fetch(bucket: Bucket, handle: Handle, listen: Listen, *, out: Path | None = 
         sizes, place = {place.key.rpartition("/")[2]: alone}, Address(bucket=place.bucket, key=place.key.rpartition("/")[0])
     target = (out or _home(bucket, handle, last)).absolute()
     if not target.is_dir():
-        return _bring_whole(bucket, place, sorted(sizes, key=lambda name: (name == last, name)), target, listen)
+        return _bring_whole(bucket, place, sorted(sizes, key=lambda name: (name == last, name)), target, handle.job, listen)
     _refuse_other(bucket, place, sizes, last, target)
     lacking = [name for name in sizes if not (target / name).exists()]
     if not lacking:
         listen(Event(stage="fetch", text=f"{target} has it all already"))
     for done, name in enumerate(sorted(lacking, key=lambda name: (name == last, name)), 1):
-        write_atomic(target / name, bucket.read(place / name))
+        write_atomic(target / name, _brought(bucket, place, name, handle.job))
         listen(Event(stage="fetch", text=name, done=done, total=len(lacking)))
     return target
 
 
-def _bring_whole(bucket: Bucket, place: Address, names: list[str], target: Path, listen: Listen) -> Path:
+def _bring_whole(bucket: Bucket, place: Address, names: list[str], target: Path, job: Job, listen: Listen) -> Path:
     """A folder that is not there yet: it appears when it is whole. The manifest comes last: no command takes a half for a run."""
     for left in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
         if not _is_alive(left.name.split(".")[-2]):
@@ -72,12 +73,30 @@ def _bring_whole(bucket: Bucket, place: Address, names: list[str], target: Path,
     beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         for done, name in enumerate(names, 1):
-            write_atomic(beside / name, bucket.read(place / name))
+            write_atomic(beside / name, _brought(bucket, place, name, job))
             listen(Event(stage="fetch", text=name, done=done, total=len(names)))
         beside.rename(target)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return target
+
+
+def _brought(bucket: Bucket, place: Address, name: str, job: Job) -> bytes:
+    content = bucket.read(place / name)
+    return _at_home(content, job) if job.verb == "train" and name == "manifest.json" else content
+
+
+def _at_home(manifest: bytes, job: Job) -> bytes:
+    """A run's manifest as if it had been trained here: relative paths start at the recipe's folder, and records go where the recipe says.
+
+    The job was sent without `[track]` where that names a file, and worked in a folder of its container: `filon track` and `filon promote`
+    would make a database of their own there.
+    """
+    told = json.loads(manifest)
+    told["base"] = job.base
+    track = tomllib.loads(job.recipe).get("track")
+    told["recipe"] = {key: value for key, value in told.get("recipe", {}).items() if key != "track"} | ({"track": track} if track else {})
+    return (json.dumps(told, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def _is_alive(process: str) -> bool:

@@ -56,8 +56,12 @@ def list_handles(runs: Path, place: str = "emr") -> list[Handle]:
     return [handle for handle in handles if handle.place == place]
 
 
-def fetch_handle(bucket: Bucket, key: str, runs: Path) -> Handle:
+def fetch_handle(bucket: Bucket, key: str, runs: Path, base: Path) -> Handle:
     """A job that was submitted from elsewhere, by what it left in the bucket; kept here from now on.
+
+    Parameters
+    ----------
+    runs, base : the folders of runs and of the recipe on this machine; the handle has those of the other one
 
     Raises
     ------
@@ -75,6 +79,6 @@ def fetch_handle(bucket: Bucket, key: str, runs: Path) -> Handle:
         names = [name for name, _, file in there if file == FILE]
         why = f"{place.uri} has {some(names)}" if names else f"no job stands in {place.uri}: none was sent, or all were cleaned up"
         raise RecipeError("places.job-unknown", f"there is no job {key!r}", why, "filon attach KEY --recipe filon.toml") from exc
-    handle = dataclasses.replace(handle, job=dataclasses.replace(handle.job, runs=str(runs.absolute())))
+    handle = dataclasses.replace(handle, job=dataclasses.replace(handle.job, runs=str(runs.absolute()), base=str(base.absolute())))
     keep_handle(handle, bucket)
     return handle
