@@ -12,6 +12,7 @@ from typing import Any
 from filon import interrupts
 from filon.engines.settings import SparkSettings
 from filon.engines.spark import eventlog, java, s3a
+from filon.engines.spark.turns import TURN
 from filon.errors import SetupError
 from filon.events import Event, Listen
 
@@ -41,15 +42,14 @@ REST_MIB = 1024
 
 
 def open_session(settings: SparkSettings, folder: Path, threads: int, memory_mib: int, listen: Listen) -> tuple[Any, bool]:
-    """The session, and whether it is ours to stop.
+    """The session, and whether it is ours to stop (and to give the turn back after it).
 
     Raises
     ------
     SetupError : `engines.spark-missing`, `engines.java-missing`, `engines.java-wrong`, `engines.spark-unreachable`
     """
     try:
-        import pyspark
-        from pyspark.sql import SparkSession
+        import pyspark  # noqa: F401
     except ImportError as exc:
         raise SetupError(
             "engines.spark-missing",
@@ -57,13 +57,30 @@ def open_session(settings: SparkSettings, folder: Path, threads: int, memory_mib
             f"import pyspark: {exc}",
             "pip install 'filon[spark]'",
         ) from exc
-    there = existing()
+    there = None if TURN.elsewhere else existing()
     if there is not None:
         return there, False
+    TURN.take(lambda: listen(Event(stage="read", text="waiting until other work of this process has done with Spark")))
+    try:
+        there = existing()  # somebody else's, made in the meantime
+        spark = there or _started(settings, folder, threads, memory_mib, listen)
+    except BaseException:
+        TURN.give_back()
+        raise
+    if there is not None:
+        TURN.give_back()
+    return spark, there is None
+
+
+def _started(settings: SparkSettings, folder: Path, threads: int, memory_mib: int, listen: Listen) -> Any:
+    """A session of our own."""
+    import pyspark
+    from pyspark.sql import SparkSession
+
     master = settings.master or f"local[{threads or '*'}]"
     if master.startswith("sc://"):
         listen(Event(stage="read", text=f"asking for a session of Spark Connect at {master}"))
-        return _remote(SparkSession, master, settings), True
+        return _remote(SparkSession, master, settings)
     if not os.environ.get("SPARK_CONNECT_MODE_ENABLED"):
         java.require(str(pyspark.__version__))
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -98,7 +115,7 @@ def open_session(settings: SparkSettings, folder: Path, threads: int, memory_mib
         spark._jvm.java.lang.System.clearProperty(name)
     spark.sparkContext.setLogLevel("OFF" if local else "ERROR")
     s3a.adapt(spark)
-    return spark, True
+    return spark
 
 
 def existing() -> Any:

@@ -19,6 +19,7 @@ from filon.engines.settings import SparkSettings
 from filon.engines.spark.listener import last_stage
 from filon.engines.spark.opening import open_session
 from filon.engines.spark.seen import Workers, asked
+from filon.engines.spark.turns import TURN
 from filon.engines.spark.words import translated
 from filon.errors import EngineError, FilonError, SetupError
 from filon.events import Event, Listen, silence
@@ -34,11 +35,16 @@ class Session:
         self.settings, self.folder, self.listen = settings, folder, listen
         self.spark, self.ours = open_session(settings, folder, threads, memory_mib, listen)
         self.connect = ".connect." in type(self.spark).__module__  # of the session itself: a notebook's may be active already
-        if self.ours and not self.connect and not self.local:
-            self._await_executors(settings.master)
-        self.work = self._work_folder()
-        self.workers = self._asked()
-        self.stages_before = last_stage(self)
+        try:
+            if self.ours and not self.connect and not self.local:
+                self._await_executors(settings.master)
+            self.work = self._work_folder()
+            self.workers = Workers() if self.local else asked(self)  # of a local Spark they are this very machine
+            self.stages_before = last_stage(self)
+        except BaseException:
+            if self.ours:
+                self.close_quietly()
+            raise
 
     @property
     def local(self) -> bool:
@@ -147,25 +153,7 @@ class Session:
         with suppress(Exception):
             remove(self.spark, self.work, connect=self.connect)
         if self.ours:
-            stop(self.spark, connect=self.connect)
-            if self.connect:
-                os.environ.pop("SPARK_CONNECT_MODE_ENABLED", None)  # pyspark leaves it, and every later session would be a remote one
-
-    def _asked(self) -> Workers:
-        """What the workers say before anything depends on them; of a local Spark they are this very machine.
-
-        Raises
-        ------
-        SetupError : `engines.workers-lack`, `engines.python-differs`
-        """
-        if self.local:
-            return Workers()
-        try:
-            return asked(self)
-        except BaseException:
-            if self.ours:
-                self.close_quietly()
-            raise
+            self.close_quietly()
 
     def _await_executors(self, master: str) -> None:
         """Spark itself would wait for ever for an executor that no worker has room for.
@@ -184,11 +172,10 @@ class Session:
             threading.Thread(target=self._give_work, name="filon-first-executor", daemon=True).start()
         while slots_now(self) < 1:
             if time.monotonic() > until:
-                self.close_quietly()
-                asked = (
+                wanted = (
                     f"spark.executor.memory = {conf.get('spark.executor.memory', '1g')}, cores = {conf.get('spark.executor.cores', 'all')}"
                 )
-                why = f"waited {patience_s:.0f} s; asked for {asked}: no worker has room for it, or other jobs hold the cluster"
+                why = f"waited {patience_s:.0f} s; asked for {wanted}: no worker has room for it, or other jobs hold the cluster"
                 fix = (
                     'start workers, or ask for less: [places.spark] conf = { "spark.executor.memory" = "1g", "spark.executor.cores" = "1" }'
                 )
@@ -202,8 +189,13 @@ class Session:
             self.spark.range(0, 1, 1, 1).count()
 
     def close_quietly(self) -> None:
-        """Stop Spark where nothing has been kept yet."""
-        stop(self.spark, connect=self.connect)
+        """Stop our Spark, where nothing has been kept yet or all of it is gone."""
+        try:
+            stop(self.spark, connect=self.connect)
+            if self.connect:
+                os.environ.pop("SPARK_CONNECT_MODE_ENABLED", None)  # pyspark leaves it, and every later session would be a remote one
+        finally:
+            TURN.give_back()
 
     def _work_folder(self) -> str:
         name = f"filon-{uuid.uuid4().hex[:12]}"
