@@ -71,6 +71,11 @@ def __getattr__(name: str) -> object:
     raise AttributeError(f"module 'filon' has no attribute {name!r}")
 
 
+def __dir__() -> list[str]:
+    """What a notebook offers after `filon.` and Tab: also what is not imported yet."""
+    return sorted({*globals(), *__all__})
+
+
 class _Package(ModuleType):
     """Keeps `filon.check`, `filon.watch` and others functions: rooms have their names, and Python sets an imported room on its package."""
 

@@ -234,26 +234,7 @@ def run_rows(root: str | Path) -> list[dict[str, Any]]:
     """
     from filon.evaluate.metrics import better
 
-    rows = []
-    for path, manifest in list_runs(Path(root)) or list_runs(Path(root) / "runs"):
-        summary = read_json(path / "metrics" / "summary.json") or {}
-        winner = summary.get("winner", {})
-        metric = str(summary.get("metric_used", ""))
-        value = winner.get("test_metrics_retrained", {}).get(metric)
-        seconds = sum(stage.get("seconds", 0.0) for stage in manifest.get("stages", {}).values())
-        rows.append(
-            {
-                "name": manifest["name"],
-                "run": manifest["run_id"],
-                "state": manifest["state"],
-                "winner": winner.get("name", ""),
-                "metric": metric,
-                "test": value,
-                "rows": sum(fold["rows"] for fold in manifest.get("folds", {}).values()),
-                "seconds": round(seconds, 1),
-                "path": str(path),
-            }
-        )
+    rows = [_run_row(path, manifest) for path, manifest in list_runs(Path(root)) or list_runs(Path(root) / "runs")]
 
     def order(row: dict[str, Any]) -> tuple[str, bool, float]:
         value = row["test"]
@@ -261,6 +242,35 @@ def run_rows(root: str | Path) -> list[dict[str, Any]]:
         return (row["name"], value is None, sign * (value or 0.0))
 
     return sorted(rows, key=order)
+
+
+def _run_row(path: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    """One run; a folder whose records were cut or edited is told as damaged, and hides no other run."""
+    row: dict[str, Any] = {
+        "name": path.parent.name,
+        "run": f"{path.parent.name}/{path.name}",
+        "state": "damaged",
+        "winner": "",
+        "metric": "",
+    }
+    row |= {"test": None, "rows": 0, "seconds": 0.0, "path": str(path)}
+    try:
+        summary = read_json(path / "metrics" / "summary.json") or {}
+        winner = summary.get("winner", {})
+        metric = str(summary.get("metric_used", ""))
+        return {
+            **row,
+            "name": manifest["name"],
+            "run": manifest["run_id"],
+            "state": manifest["state"],
+            "winner": winner.get("name", ""),
+            "metric": metric,
+            "test": winner.get("test_metrics_retrained", {}).get(metric),
+            "rows": sum(fold["rows"] for fold in manifest.get("folds", {}).values()),
+            "seconds": round(sum(stage.get("seconds", 0.0) for stage in manifest.get("stages", {}).values()), 1),
+        }
+    except (AttributeError, KeyError, TypeError):
+        return row
 
 
 def _recipe(recipe: AnyRecipe, sets: Sequence[str]) -> RecipeFile:

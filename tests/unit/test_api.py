@@ -29,3 +29,7 @@ def test_check_tells_the_memory_that_training_stays_within(memory_mib: int | Non
     looked = filon.check({"name": "t", "data": {"source": str(tmp_path / "t.csv"), "label": "y"}}, memory_mib=memory_mib)
     assert said in looked.cost_lines[1]
     assert looked.cost.within_mib >= 256
+
+
+def test_a_notebook_is_offered_what_is_not_imported_yet() -> None:
+    assert set(filon.__all__) <= set(dir(filon))

@@ -108,6 +108,14 @@ def test_runs_of_a_recipe_are_found_from_its_folder(tmp_path):
     assert [row["path"] for root in (tmp_path, tmp_path / "runs") for row in run_rows(root)] == [str(run.path)] * 2
 
 
+@pytest.mark.parametrize(("file", "text"), [("manifest.json", '{"run_id": "bank/x"}'), ("metrics/summary.json", '{"winner": null}')])
+def test_a_damaged_run_hides_no_other(tmp_path, file, text):
+    whole, damaged = new(tmp_path), new(tmp_path)
+    (damaged.path / "metrics").mkdir()
+    (damaged.path / file).write_text(text, encoding="utf-8")
+    assert {row["path"]: row["state"] for row in run_rows(tmp_path)} == {str(whole.path): "running", str(damaged.path): "damaged"}
+
+
 def test_a_run_that_is_not_there_is_told(tmp_path):
     with pytest.raises(RecipeError) as caught:
         find_run(tmp_path, "nothing")
