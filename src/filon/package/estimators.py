@@ -67,20 +67,49 @@ class Estimator:
             lacking = np.logical_or.reduce(list(absent.values()))
             if not lacking.any() or not OF_MISSING.search(str(exc)):
                 raise self._failed(exc) from exc
-        whole = batch.filter(pa.array(~lacking))
+        refused = self._refused(batch, features, absent)
+        aside = np.logical_or.reduce([absent[name] for name in refused])
         try:
-            answers = self._ask(whole, features) if whole.num_rows else None
-        except Exception as exc:
-            raise self._failed(exc) from exc
-        places = pa.array(np.where(lacking, 0, np.cumsum(~lacking) - 1), mask=lacking)
+            answers = self._whole(batch, features, aside)
+        except Exception:  # cells that it takes alone, and not together
+            refused, aside = features, lacking
+            try:
+                answers = self._whole(batch, features, aside)
+            except Exception as exc:
+                raise self._failed(exc) from exc
+        places = pa.array(np.where(aside, 0, np.cumsum(~aside) - 1), mask=aside)
         columns = [
-            pa.nulls(len(lacking), field.type) if answers is None else answers.column(field.name).take(places) for field in self.answers
+            pa.nulls(len(aside), field.type) if answers is None else answers.column(field.name).take(places) for field in self.answers
         ]
-        first = [next((name for name in features if absent[name][row]), "") if lacking[row] else None for row in range(len(lacking))]
+        first = [next((name for name in refused if absent[name][row]), "") if aside[row] else None for row in range(len(aside))]
         said = pa.array(
             [None if name is None else f'"{name}" is missing, and the model takes no missing cell' for name in first], pa.string()
         )
         return pa.RecordBatch.from_arrays(columns, schema=self.answers), said
+
+    def _whole(self, batch: pa.RecordBatch, features: tuple[str, ...], aside: np.ndarray) -> pa.RecordBatch | None:
+        """Answers of the rows that are not set aside, None where there is none."""
+        return self._ask(batch.filter(pa.array(~aside)), features) if not aside.all() else None
+
+    def _refused(self, batch: pa.RecordBatch, features: tuple[str, ...], absent: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+        """Features whose missing cells the model refuses, by asking it about a row that lacks this cell alone.
+
+        It may well take those of other features (an imputer, a category of its own): whether such a row has an answer must not depend on
+        the rows beside it.
+        """
+        with_holes = tuple(name for name in features if absent[name].any())
+        cells = {name: column(batch, name).take(pa.array([int(np.argmin(absent[name]))])) for name in features}
+
+        def takes(given: Mapping[str, pa.Array]) -> bool:
+            try:
+                self._ask(pa.RecordBatch.from_pydict(dict(given)), features)
+            except Exception:  # of whatever class its maker chose
+                return False
+            return True
+
+        if not takes(cells):  # a feature that no row has
+            return with_holes
+        return tuple(name for name in with_holes if not takes({**cells, name: pa.nulls(1, cells[name].type)})) or with_holes
 
     def _ask(self, batch: pa.RecordBatch, features: tuple[str, ...]) -> pa.RecordBatch:
         if not batch.num_rows:

@@ -141,6 +141,28 @@ def test_regression_answers_with_numbers(wine: pd.DataFrame, table: Path, tmp_pa
     np.testing.assert_allclose(found["prediction"], model.predict(wine[NAMES]), rtol=1e-12)
 
 
+def test_a_row_is_set_aside_for_what_it_lacks_itself_whatever_stands_beside_it(wine: pd.DataFrame, tmp_path: Path) -> None:
+    """The model fills in "ash" and refuses a missing "hue": a row without "ash" has its answer beside one without "hue", too."""
+    from sklearn.compose import make_column_transformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    filled = make_column_transformer((SimpleImputer(), ["ash"]), remainder="passthrough")
+    model = make_pipeline(filled, StandardScaler(), LogisticRegression()).fit(wine[NAMES], wine["class"])
+    joblib.dump(model, tmp_path / "m.joblib")
+    rows = wine.head(6).copy()
+    rows.loc[[1, 4], "ash"] = np.nan
+    rows.loc[[3, 4], "hue"] = np.nan
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    done = predict(tmp_path / "m.joblib", str(tmp_path / "rows.csv"), str(tmp_path / "out.parquet"), trust=True)
+    assert done.reasons == {'"hue" is missing, and the model takes no missing cell': 2}
+    found = pq.read_table(tmp_path / "out.parquet")
+    truth = model.predict_proba(rows.drop(index=[3, 4])[NAMES])
+    np.testing.assert_allclose(found["probability_2"].to_numpy(), truth[:, 1], atol=1e-6)
+
+
 def test_texts_and_missing_cells_reach_a_pipeline_as_in_a_frame(tmp_path: Path) -> None:
     from sklearn.compose import make_column_transformer
     from sklearn.ensemble import HistGradientBoostingClassifier
