@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -109,9 +110,18 @@ def predict_stream(
             return Written(rows=0, scored=0, rejected=0)
         scored = engine.score(engine.read(source), bundle.ensemble, bundle.encoding, bundle.threshold)
         wanted = _kept(_keys(bundle), source, keep)
+        for folder in (out, beside):
+            _sweep(folder, number)
         return engine.write(scored, Sink(path=f"{out}/batch={number}", format="parquet", keep=wanted, rejects=f"{beside}/batch={number}"))
 
     return open_stream(engine, score, data=data, checkpoint=checkpoint, out=out, identity=identity, columns=bundle.inputs, once=once)
+
+
+def _sweep(folder: str, number: int) -> None:
+    """Remove what a process that was killed in the middle of this batch left on the disk; the stream is the only one to write here."""
+    if not is_remote(folder):
+        for left in Path(folder).glob(f".batch={number}.*"):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _refuse_own_answers(data: str, written: Mapping[str, str]) -> None:

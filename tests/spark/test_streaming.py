@@ -103,8 +103,11 @@ def test_batch_that_was_written_but_not_noted_replaces_its_own_rows(arrivals: Ar
     arrivals.stream()
     for note in (arrivals.folder / "notes" / "commits").iterdir():  # as if the process had been killed before the commit was noted
         note.unlink()
+    for folder in ("out", "out.rejected"):
+        (arrivals.folder / folder / ".batch=0.0badcafe.partial").mkdir(parents=True)
     assert arrivals.stream().rows == 100
     assert len(arrivals.scored()) == 100
+    assert not list(arrivals.folder.glob("out*/.*")), "nothing is left of the attempt that was killed"
 
 
 def test_checkpoint_of_another_stream_is_refused(arrivals: Arrivals, tmp_path: Path) -> None:

@@ -33,6 +33,9 @@ FAMILIES = ("random_forest", "gbt")
 RESERVED = ("features", "_label", "_weight", "prediction", "probability", "rawprediction")
 """Columns that the pipeline and its classifier make, in lower case, for Spark's names know no other."""
 
+LEAST = float(np.finfo(np.float32).min)
+"""What a missing cell becomes at the lowest: Spark's SQL has no word for what is beyond."""
+
 NODES = (
     "treeID",
     "nodeData.id AS node",
@@ -186,7 +189,7 @@ def _fills(frame: Any, names: Sequence[str], folds: SparkFolds) -> np.ndarray:
         if row[f"holes{place}"]:
             least = row[f"least{place}"]
             below = -1.0 if feature.kind != "number" or least is None else least - max(1.0, abs(least) * 1e-3)
-            fills[place] = np.float32(below)
+            fills[place] = np.float32(max(below, LEAST))
     return fills
 
 
