@@ -246,6 +246,21 @@ def encoding_that_does_not_exist(folder: Path) -> None:
     csv(folder, columns(), more='[data.csv]\nencoding = "utf-9"')
 
 
+@error("read.encoding-unknown")
+def encoding_of_no_text(folder: Path) -> None:
+    csv(folder, columns(), more='[data.csv]\nencoding = "base64"')
+
+
+@error("recipe.bad-value", "recipe")
+def separator_of_two_characters(folder: Path) -> None:
+    csv(folder, columns(), more='[data.csv]\nseparator = ";;"')
+
+
+@error("recipe.bad-value", "recipe")
+def quote_that_is_no_sign_of_ascii(folder: Path) -> None:
+    csv(folder, columns(), more='[data.csv]\nquote = "«"')
+
+
 @error("read.line-too-long", slow=True)
 def line_of_eighty_megabytes(folder: Path) -> None:
     rows = lines(columns())

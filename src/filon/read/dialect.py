@@ -162,11 +162,9 @@ def decode(found: Sequence[bytes], encoding: str, origin: str) -> list[str]:
     ------
     RecipeError : `read.encoding-unknown`
     """
-    import codecs
-
     try:
-        codecs.lookup(encoding)
-    except LookupError as exc:
+        b" ".decode(encoding, "replace")  # looks it up, and refuses codecs of no text, such as base64
+    except (LookupError, ValueError) as exc:
         raise RecipeError(
             "read.encoding-unknown",
             f'there is no encoding "{encoding}"',

@@ -21,6 +21,20 @@ class CsvSettings(Settings):
     decimal: Literal[".", ","] | None = Field(default=None, description="decimal mark; sniffed when left out")
     names: tuple[str, ...] | None = Field(default=None, description="column names for a file without a header")
 
+    @field_validator("separator")
+    @classmethod
+    def _is_one_character(cls, value: str | None) -> str | None:
+        if value and len(value) > 1:
+            raise ValueError("a separator is one character")
+        return value
+
+    @field_validator("quote")
+    @classmethod
+    def _is_one_sign_or_none(cls, value: str | None) -> str | None:
+        if value and (len(value) > 1 or not "!" <= value <= "~"):  # DuckDB takes one byte
+            raise ValueError("""the quoting character is one sign of ASCII, usually '"'; '' for none""")
+        return value
+
 
 class DataSettings(Settings):
     """The table: source, label, and what its columns mean."""

@@ -5,7 +5,6 @@ import fcntl
 import getpass
 import json
 import os
-import re
 import socket
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -15,6 +14,7 @@ from typing import Any, Literal
 
 from filon.errors import RecipeError
 from filon.files import cannot_write, write_atomic
+from filon.track.settings import unfit_alias
 
 NAME = "registry.jsonl"
 
@@ -26,13 +26,8 @@ def refuse_alias(alias: str) -> None:
     ------
     RecipeError : `registry.alias-unfit`
     """
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", alias):
-        why = "an alias has letters without accents, digits, - and _"
-    elif alias.lower() == "latest" or re.fullmatch(r"v?\d+", alias.lower()):
-        why = "it would be taken for a version"
-    else:
-        return
-    raise RecipeError("registry.alias-unfit", f"{alias!r} cannot be an alias", why, "choose another name, such as champion")
+    if why := unfit_alias(alias):
+        raise RecipeError("registry.alias-unfit", f"{alias!r} cannot be an alias", why, "choose another name, such as champion")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,21 @@
 """`[track]`: where the records of a run are sent."""
 
+import re
+
 from pydantic import Field, field_validator
 
 from filon.settings import Settings
+
+
+def unfit_alias(alias: str) -> str:
+    """Why no alias can have this name, "" where one can: MLflow refuses it, or it would mean a version in `models:/NAME@ALIAS`.
+
+    >>> unfit_alias("champion"), unfit_alias("v7")
+    ('', 'it would be taken for a version')
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", alias):
+        return "an alias has letters without accents, digits, - and _"
+    return "it would be taken for a version" if re.fullmatch(r"latest|v?\d+", alias.lower()) else ""
 
 
 class TrackSettings(Settings):
@@ -24,4 +37,18 @@ class TrackSettings(Settings):
     def _can_be_sent_to(cls, value: str) -> str:
         if not value.startswith(("sqlite:///", "http://", "https://", "postgresql", "mysql", "mssql", "databricks", "arn:aws:sagemaker")):
             raise ValueError("write sqlite:///file.db for a file, or http(s)://server for a server")
+        return value
+
+    @field_validator("alias")
+    @classmethod
+    def _can_be_an_alias(cls, value: str | None) -> str | None:
+        if value is not None and (why := unfit_alias(value)):
+            raise ValueError(f"{why}; choose another name, such as champion")
+        return value
+
+    @field_validator("register_model")
+    @classmethod
+    def _can_be_registered(cls, value: bool | str) -> bool | str:
+        if isinstance(value, str) and (not value.strip() or re.search("[/:]", value)):
+            raise ValueError("MLflow takes a name without / and :, or true for the recipe's name")
         return value
