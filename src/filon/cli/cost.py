@@ -109,9 +109,9 @@ def _after(file: RecipeFile, terminal: Terminal) -> int:
     from filon.places.emr.client import Client
     from filon.places.emr.handles import list_handles
 
-    aws = Client(file.recipe.places.emr.region)
     rows, total = [], 0.0
     handles = list_handles(Path(file.base / "runs"))
+    aws = Client(file.recipe.places.emr.region) if handles else None  # with no job there is nobody to ask, and nothing to ask for
     for handle in handles:
         facts = handle.facts
         row: dict[str, Any] = {"job": handle.id, "state": handle.state, "cluster": facts.get("cluster", "")}

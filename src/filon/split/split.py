@@ -90,8 +90,10 @@ def shares_of(settings: SplitSettings, *, given_test: bool) -> tuple[float, floa
 
 
 def _shares_that_add_up(settings: SplitSettings, total: float) -> str:
-    train, valid = round(settings.train / total, 2), round(settings.valid / total, 2)
-    return f"train = {train}, valid = {valid}, test = {round(1 - train - valid, 2)}"
+    shares = [max(round(share / total, 2), 0.01) for share in (settings.train, settings.valid, settings.test)]
+    largest = shares.index(max(shares))
+    shares[largest] = round(1 - sum(shares) + shares[largest], 2)
+    return "train = {}, valid = {}, test = {}".format(*shares)
 
 
 def _refuse_missing(setting: str, wanted: tuple[str, ...], names: tuple[str, ...], why: str) -> None:

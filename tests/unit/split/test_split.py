@@ -32,7 +32,7 @@ def test_the_plan_sees_features_only() -> None:
     assert not plan_of(CHECKED, SplitSettings(), DataSettings(source="t.csv", label="y"), "none").balance
 
 
-@pytest.mark.parametrize("shares", [(0.7, 0.2, 0.2), (0.5, 0.2, 0.2), (0.98, 0.98, 0.98)])
+@pytest.mark.parametrize("shares", [(0.7, 0.2, 0.2), (0.5, 0.2, 0.2), (0.98, 0.98, 0.98), (0.0001, 0.15, 0.15), (0.7, 0.29, 0.0001)])
 def test_shares_that_do_not_add_up_are_refused_with_shares_that_do(shares: tuple[float, float, float]) -> None:
     train, valid, test = shares
     with pytest.raises(RecipeError) as caught:
