@@ -89,7 +89,7 @@ class Judge:
     def __init__(self, scored: ScoredTable, *, everything: bool) -> None:
         source = scored.source
         needed = set(scored.encoding.names) | {
-            column.name for column in source.columns if not column.sql and column.role == "feature" and mentions(column.name, source)
+            column.name for column in source.columns if not column.sql and column.role != "label" and mentions(column.name, source)
         }
         self._kinds: dict[str, str] = {column.name: column.kind for column in source.columns}
         self._watched = tuple(name for name in getattr(scored.rows, "misfits", ()) if name in needed)
