@@ -51,7 +51,7 @@ class Explanation:
 
 def evaluate(
     bundle: str | Path | Bundle,
-    data: str,
+    data: str | Path,
     *,
     out: str | Path | None = None,
     lang: Lang = "en",
@@ -72,14 +72,14 @@ def evaluate(
 
     opened = load(bundle)
     with computing(engine, threads=threads, memory_mib=memory_mib, spark=spark, listen=listen) as at_work:
-        path, metrics, headlines = scoring.evaluate(opened, data, Path(out) if out else None, lang, at_work, listen)
+        path, metrics, headlines = scoring.evaluate(opened, str(data), Path(out) if out else None, lang, at_work, listen)
     return Evaluation(path=path, metrics=metrics, headlines=tuple(headlines))
 
 
 def predict(
     bundle: str | Path | Bundle,
-    data: str,
-    out: str,
+    data: str | Path,
+    out: str | Path,
     *,
     keep: Sequence[str] = (),
     drop: Sequence[str] = (),
@@ -109,14 +109,14 @@ def predict(
     beside = str(rejects) if rejects else ""
     with computing(engine, threads=threads, memory_mib=memory_mib, spark=spark, listen=listen) as at_work:
         if isinstance(opened, Foreign):
-            return scoring.predict_foreign(opened, data, out, tuple(keep), tuple(drop), beside, at_work, listen)
-        return scoring.predict(opened, data, out, tuple(keep), beside, at_work, listen)
+            return scoring.predict_foreign(opened, str(data), str(out), tuple(keep), tuple(drop), beside, at_work, listen)
+        return scoring.predict(opened, str(data), str(out), tuple(keep), beside, at_work, listen)
 
 
 def predict_stream(
     bundle: str | Path | Bundle,
-    data: str,
-    out: str,
+    data: str | Path,
+    out: str | Path,
     *,
     checkpoint: str,
     keep: Sequence[str] = (),
@@ -140,7 +140,7 @@ def predict_stream(
 
     opened, beside = load(bundle), rejects or ""
     with computing("spark", threads=threads, memory_mib=memory_mib, spark=spark, listen=listen) as at_work:
-        return scoring.predict_stream(opened, data, out, checkpoint, tuple(keep), beside, available_now, at_work)
+        return scoring.predict_stream(opened, str(data), str(out), checkpoint, tuple(keep), beside, available_now, at_work)
 
 
 def udf(bundle: str | Path | Bundle, *, name: str = "", spark: Any = None) -> Any:

@@ -97,7 +97,8 @@ def predict_stream(
     RecipeError : `predict.stream-checkpoint`, `predict.stream-output`, `predict.stream-option`, `predict.keep-unknown`,
         `predict.out-is-data`
     """
-    beside = (rejects or f"{out.rstrip('/')}.rejected").rstrip("/")
+    out = out.rstrip("/")
+    beside = (rejects or f"{out}.rejected").rstrip("/")
     _refuse_own_answers(data, {"--out": out, "--rejects": beside})
     identity = {"bundle": bundle.version, "data": _from_here(data), "out": _from_here(out)}
 
@@ -248,6 +249,7 @@ def _refuse_unknown(option: str, given: Sequence[str], names: Sequence[str]) -> 
 
 def _sink(source: Source, out: str, keep: tuple[str, ...], rejects: str) -> Sink:
     """Where the answers go, and the rows that cannot be scored: never over the rows that are read, nor over each other."""
+    out = out.rstrip("/")  # Spark's output is a folder, and some write it as one
     sink = Sink(path=out, format=_format(out), keep=keep, rejects=rejects or _rejects_beside(out))
     read = [place_of(file.path) for file in source.files]
     for option, path in (("--out", sink.path), ("--rejects", sink.rejects)):

@@ -28,6 +28,7 @@ def test_rows_that_are_read_are_never_written_over(sealed: Sealed, tmp_path: Pat
     for out, rejects in (
         (str(data), None),
         ("data/../data/new.parquet", None),
+        ("data/new.parquet/", None),
         ("again.parquet", None),
         ("folder.parquet", None),
         ("scored.parquet", "data/new.parquet"),
@@ -38,7 +39,8 @@ def test_rows_that_are_read_are_never_written_over(sealed: Sealed, tmp_path: Pat
         assert caught.value.code == "predict.out-is-data", (out, rejects)
     assert data.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["again.parquet", "data", "folder.parquet"]
-    assert filon.predict(bundle, "data/new.parquet", "data/scored.parquet").scored == 40
+    assert filon.predict(bundle, data, tmp_path / "data" / "scored.parquet").scored == 40
+    assert filon.predict(bundle, "data/new.parquet", "data/scored.parquet/").scored == 40, "an output that is written as a folder"
 
 
 @pytest.mark.parametrize("cells", [pa.array([[1, 2]] * 40), pa.array([{"a": 1}] * 40), pa.array([b"\xff"] * 40)])
