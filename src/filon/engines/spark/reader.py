@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -20,7 +21,7 @@ from filon.engines.embedded.deriving import bind_where
 from filon.engines.embedded.fetching import localised
 from filon.engines.embedded.sampling import LowestRows
 from filon.engines.embedded.session import connect, in_our_words
-from filon.engines.embedded.views import make_views, misfit_of, scan
+from filon.engines.embedded.views import LOOK, make_views, misfit_of, scan
 from filon.engines.modules import is_python
 from filon.engines.modules import sources as sources_of
 from filon.engines.s3 import is_remote
@@ -278,7 +279,7 @@ def _settled(source: Source, pieces: Cut, folder: Path) -> tuple[Source, tuple[s
     open_kinds = [column for column in columns if column.sql and not given[column.name].stored and column.kind == "category"]
     settled = replace(source, columns=columns)
     if open_kinds or python_columns(source):
-        settled, added = _looked_at(source, settled, folder)
+        settled, added = _looked_at(source, settled, pieces, folder)
         schema = pa.schema([*schema, *added])
     return settled, misfits, schema
 
@@ -290,10 +291,9 @@ def _no_rows(source: Source, stored: pa.Schema | None) -> pa.Table:
     return pa.schema(list(zip(plain, kinds, strict=True))).empty_table()
 
 
-def _looked_at(source: Source, settled: Source, folder: Path) -> tuple[Source, list[pa.Field]]:
+def _looked_at(source: Source, settled: Source, pieces: Cut, folder: Path) -> tuple[Source, list[pa.Field]]:
     """Kinds that the first rows decide: derived texts, and what Python functions give."""
-    remote = any(is_remote(file.path) for file in source.files)
-    local = localised(replace(source, files=source.files[:1]) if remote else source, folder, silence)
+    local = localised(replace(source, files=_first_files(source, pieces)), folder, silence)
     connection = connect(folder, 1, DRIVER_MIB)
     added = []
     try:
@@ -314,6 +314,23 @@ def _looked_at(source: Source, settled: Source, folder: Path) -> tuple[Source, l
     finally:
         connection.close()
     return replace(settled, columns=columns), added
+
+
+def _first_files(source: Source, pieces: Cut) -> tuple[File, ...]:
+    """The files that hold the first rows of the table: those of another store are not fetched for a look at some."""
+    if not any(is_remote(file.path) for file in source.files):
+        return source.files
+    known: Counter[str] = Counter()
+    for part in (part for piece in pieces.pieces for part in piece.parts):
+        known[part.file.path] += max(0, part.rows)
+    files: list[File] = []
+    rows = size = 0
+    for file in source.files:
+        files.append(file)
+        rows, size = rows + known[file.path], size + file.size_bytes
+        if rows >= LOOK or (source.format == "csv" and size >= CARRIED_BYTES):
+            break
+    return tuple(files)
 
 
 __all__ = ["Located", "SparkTable", "fitted", "misfit_of", "open_table", "spark_schema", "wire"]
