@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from filon.computing import computing
 from filon.errors import RecipeError
 from filon.events import Event, Listen, silence
-from filon.recipe import Recipe, load_recipe, recipe_from
+from filon.recipe import Recipe, load_recipe, overridden, recipe_from
 from filon.registry import ledger
 from filon.registry.gates import Gate, against, golden, quick, reached, small
 from filon.registry.paired import Paired
@@ -132,7 +132,8 @@ def promote(
     sent = track.send(candidate.folder, listen)
     if not sent.model:
         reason = "track.register_model is false in its recipe"
-        raise RecipeError("registry.not-registered", f"{candidate.run} is no registered model", reason, "set track.register_model = true")
+        fix = f"filon track {candidate.run} --set track.register_model=true, then promote again"
+        raise RecipeError("registry.not-registered", f"{candidate.run} is no registered model", reason, fix)
     registry = track.of_run(candidate.folder)
     version, champion = registry.version(sent.model.rpartition("/")[2]), registry.pointed(to)
     if champion is not None and champion.number == version.number:
@@ -167,6 +168,31 @@ def promote(
         gates=tuple(gates),
         forced=change.forced,
     )
+
+
+def retrack(folder: Path, sets: Sequence[str]) -> None:
+    """Change `[track]` of a run that has ended: a server that has moved, a model that is to be registered after all.
+
+    Parameters
+    ----------
+    sets : such as "track.uri=http://server:5000"; they stand in the manifest from now on, for whoever sends or promotes the run
+
+    Raises
+    ------
+    RecipeError : `recipe.bad-set`, `recipe.bad-value`; SetupError : `run.taken`
+    """
+    run = RunFolder(path=folder, manifest=read_manifest(folder) or {})
+    for one in sets:
+        if not one.strip().startswith("track."):
+            why = "the run is over; where its records go is all that can change"
+            raise RecipeError("recipe.bad-set", f"--set {one} is no key of [track]", why, "--set track.uri=http://server:5000")
+    written = overridden(run.manifest["recipe"], sets)
+    recipe_from(written, Path(run.manifest.get("base") or folder), f"{folder / 'manifest.json'}")
+    run.take()
+    try:
+        run.update(recipe=written)
+    finally:
+        run.release()
 
 
 def ask_for_alias(folder: Path, listen: Listen = silence) -> Moved | None:

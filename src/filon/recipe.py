@@ -6,6 +6,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -88,10 +89,24 @@ def load_recipe(path: str | Path, sets: Sequence[str] = ()) -> RecipeFile:
     file = Path(path)
     file = file / "filon.toml" if file.is_dir() else file
     text = _text(file)
-    written = _parse(text, file)
-    for one in sets:
-        _override(written, one)
+    written = overridden(_parse(text, file), sets)
     return recipe_from(written, file.parent.absolute(), str(file), text)
+
+
+def overridden(written: Mapping[str, Any], sets: Sequence[str]) -> dict[str, Any]:
+    """A copy of what a recipe says, with overrides.
+
+    >>> overridden({"name": "a", "track": {"alias": "b"}}, ["track.uri=http://c"])
+    {'name': 'a', 'track': {'alias': 'b', 'uri': 'http://c'}}
+
+    Raises
+    ------
+    RecipeError : `recipe.bad-set`
+    """
+    copy = deepcopy(dict(written))
+    for one in sets:
+        _override(copy, one)
+    return copy
 
 
 def recipe_from(written: Mapping[str, Any], base: Path, path: str = "<python>", text: str = "") -> RecipeFile:

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
+from tests.unit.track.conftest import RunFolder
 
-from filon import lifecycle
-from filon.errors import RecipeError
-from filon.track import Registry, TrackSettings
+from filon import lifecycle, runs
+from filon.errors import RecipeError, SetupError
+from filon.track import Registry, TrackSettings, send
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # MLflow and SQLAlchemy warn about themselves
 
@@ -57,3 +58,38 @@ def test_rollback_goes_back_along_the_way_that_was_come(registry: Registry, tmp_
     registry.point("champion", registry.version("2"), {"before": "1"})  # the note of an earlier Filon
     move(registry, "3")
     assert [back(tmp_path) for _ in range(2)] == ["2", "1"]
+
+
+def test_a_run_that_is_done_is_sent_to_a_server_that_is_named_later(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path, "http://127.0.0.1:9", register_model=False)
+    run.end()
+    lifecycle.retrack(run.path, ["track.uri=sqlite:///moved.db", "track.register_model=true"])
+    assert send(run.path).uri == f"sqlite:///{tmp_path}/moved.db"
+    assert runs.read_manifest(run.path) == run.manifest | {  # nothing else of the record has changed
+        "recipe": run.manifest["recipe"] | {"track": {"uri": "sqlite:///moved.db", "register_model": True}}
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [("search.metric=f1", "recipe.bad-set"), ("track.uri", "recipe.bad-set"), ("track.uri=ftp://a", "recipe.bad-value")],
+)
+def test_of_a_run_that_is_done_only_where_its_records_go_can_change(tmp_path: Path, said: str, code: str) -> None:
+    run = RunFolder(tmp_path, "sqlite:///mlflow.db")
+    run.end()
+    with pytest.raises(RecipeError) as caught:
+        lifecycle.retrack(run.path, [said])
+    assert caught.value.code == code
+    assert runs.read_manifest(run.path) == run.manifest
+
+
+def test_a_run_that_goes_on_keeps_its_record(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path, "sqlite:///mlflow.db")
+    working = runs.RunFolder(path=run.path, manifest=run.manifest)
+    working.take()
+    try:
+        with pytest.raises(SetupError) as caught:
+            lifecycle.retrack(run.path, ["track.uri=sqlite:///moved.db"])
+    finally:
+        working.release()
+    assert caught.value.code == "run.taken"

@@ -97,11 +97,12 @@ def _translated(exc: Exception, uri: str) -> SetupError:
     shown, said = masked(uri), _first(exc)
     low = f"{type(exc).__name__} {exc}".lower()
     again = "the records wait in the run folder: `filon track RUN` sends them later"
+    other = f"name another by --set track.uri=...; {again}"
     if any(
         sign in low
         for sign in ("connectionerror", "max retries", "connection refused", "timed out", "name or service", "failed to resolve")
     ):
-        return SetupError("track.server-away", f"MLflow does not answer at {shown}", said, f"start it or correct track.uri; {again}")
+        return SetupError("track.server-away", f"MLflow does not answer at {shown}", said, f"start it, or {other}")
     if re.search(r"\b50[234]\b", low):
         return SetupError("track.server-away", f"MLflow at {shown} is not ready", said, f"look at the server's log; {again}")
     if re.search(r"\b(401|403)\b", low) or "permission_denied" in low or "unauthenticated" in low:
@@ -113,7 +114,7 @@ def _translated(exc: Exception, uri: str) -> SetupError:
         sign in low
         for sign in ("operationalerror", "databaseerror", "unable to open database", "no module named", "can't load plugin", "disk")
     ):
-        return SetupError("track.store-unusable", f"the database {shown} cannot be used", said, f"correct track.uri; {again}")
+        return SetupError("track.store-unusable", f"the database {shown} cannot be used", said, other)
     return SetupError("track.failed", f"MLflow at {shown} did not take the records", said, again)
 
 
