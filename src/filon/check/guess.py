@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from filon.check import check
-from filon.check.columns import looks_like_id, missing_words
+from filon.check.columns import missing_words
 from filon.check.dates import date_parts
 from filon.check.label import AFFIRMATIVE, choose_positive, profile_of
 from filon.check.settings import CheckSettings
@@ -192,10 +192,10 @@ def _described(source: Source, seen: Profile, label: str, others: tuple[str, ...
         others=others,
         positive=positive,
         conventional=conventional,
-        classes=seen.labels[:MOST_CLASSES],
+        classes=seen.labels,
         rows=seen.rows - seen.label_missing,
         suspects=tuple(suspects),
-        ids=tuple(one.name for one in columns if one.name != label and looks_like_id(one.name, profile_of(seen, one.name))),
+        ids=tuple(one.column for one in checked.findings if one.code == "check.id" and one.column),
         dates=dates,
         codes=tuple(name for name, code in coded.items() if code == "check.code-as-number"),
         missing=tuple(dict.fromkeys(words)),

@@ -10,6 +10,7 @@ from typing import Literal
 from filon.engines.base import Dialect
 from filon.errors import DataError, RecipeError
 from filon.read.kinds import COMMA_NUMBER, NUMBER
+from filon.read.ragged import refuse_ragged
 from filon.read.settings import CsvSettings, DataSettings
 
 SEPARATORS = (",", ";", "\t", "|", " ")
@@ -268,26 +269,6 @@ def looks_like_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bo
 
 def _width(head: list[list[str]], *, header: bool) -> int:
     return len(head[0]) if header else Counter(len(record) for record in head).most_common(1)[0][0]
-
-
-def refuse_ragged(head: list[list[str]], width: int, origin: str, separator: str) -> None:
-    """Raise when records of the head differ in their number of cells.
-
-    Raises
-    ------
-    DataError : `read.ragged`
-    """
-    odd = [(place + 1, len(record)) for place, record in enumerate(head) if len(record) != width]
-    if odd:
-        shown = "; ".join(f"record {place} has {cells}" for place, cells in odd[:5])
-        more = f" and {len(odd) - 5} more" if len(odd) > 5 else ""
-        mark = {"\t": "tab", " ": "space"}.get(separator, f"'{separator}'")
-        raise DataError(
-            "read.ragged",
-            f"the lines of {origin} do not have the same number of cells",
-            f"with separator {mark} the table has {width} columns, but {shown}{more}",
-            "quote the cells that hold the separator, or set data.csv.separator and data.csv.quote",
-        )
 
 
 def _names(first: list[str], said: CsvSettings, *, header: bool, width: int) -> tuple[str, ...]:

@@ -119,3 +119,16 @@ def test_table_without_any_candidate_still_gives_a_recipe() -> None:
     found = guessed({"a": SPREAD, "b": [value + 0.1 for value in SPREAD]})
     assert found.label in ("a_high", "b_high")
     assert parsed(recipe_text(found, "x", "t.csv"))
+
+
+def test_ids_of_a_draft_are_those_that_check_leaves_out() -> None:
+    amounts = [f"{1 + place}.{place * 7919 % 900 + 100},50 €" for place in range(300)]
+    found = guessed({"row": list(range(300)), "amount": amounts, "y": ANSWERS}, "y")
+    assert found.ids == ("row",)
+    few = guessed({"place": list(range(10)), "y": ["a", "b"] * 5}, "y")
+    assert few.ids == ()
+
+
+def test_all_classes_of_a_label_are_counted() -> None:
+    found = guessed({"x": [*SPREAD, *SPREAD], "y": [f"c{place % 60}" for place in range(600)]}, "y")
+    assert len(found.classes) == 60

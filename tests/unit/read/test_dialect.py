@@ -169,6 +169,20 @@ def test_ragged_lines_are_named() -> None:
         look("a,b,label\n1,2,3\n4,5\n6,7,8\n")
 
 
+@pytest.mark.parametrize(
+    ("above", "fix"),
+    [
+        ("sep=;\n", "take the line above the header out"),
+        ("# of our SAP\n# 2024\na;b;label\n", "take the 2 lines above the header out"),
+        ("a;b\n", "give the header the name that it lacks"),
+    ],
+)
+def test_what_makes_the_beginning_differ_is_told(above: str, fix: str) -> None:
+    with pytest.raises(DataError, match=r"read\.ragged") as told:
+        look(above + "1;2;x\n" * 20)
+    assert fix in told.value.fix
+
+
 def test_wrong_words_of_the_recipe_are_refused() -> None:
     with pytest.raises(RecipeError, match=r"read\.encoding-unknown"):
         look("a,label\n1,2\n", encoding="utf-9")

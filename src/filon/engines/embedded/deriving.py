@@ -18,8 +18,17 @@ VOLATILE = ("random", "uuid", "now", "current_timestamp", "current_date", "today
 
 def mentions(name: str, source: Source) -> bool:
     """Whether the recipe's SQL may name the column (a word of that name is enough)."""
-    every = " ".join([source.where, *(column.sql for column in source.columns)])
-    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", every, re.IGNORECASE) is not None
+    return mentioned(name, sql_of(source))
+
+
+def sql_of(source: Source) -> str:
+    """All the SQL of the recipe in one text."""
+    return " ".join(filter(None, [source.where, *(column.sql for column in source.columns)]))
+
+
+def mentioned(name: str, sql: str) -> bool:
+    """Whether a text of SQL may name the column."""
+    return bool(sql) and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", sql, re.IGNORECASE) is not None
 
 
 def refuse_unless_rowwise(sql: str, where: str) -> None:

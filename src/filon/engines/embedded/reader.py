@@ -14,7 +14,7 @@ from filon.engines.embedded import direct, functions
 from filon.engines.embedded.deriving import bind_where
 from filon.engines.embedded.fetching import localised
 from filon.engines.embedded.sampling import LowestRows
-from filon.engines.embedded.session import connect, executed, in_our_words
+from filon.engines.embedded.session import connect, executed, in_our_words, planned
 from filon.engines.embedded.views import STORED, make_views, misfit_of, scan, stored_of, with_where
 from filon.engines.modules import is_python
 from filon.engines.storage import has_space
@@ -80,7 +80,9 @@ class EmbeddedTable:
                 return
             view = "typed" if as_stored else self._view
             wanted = ", ".join(quoted(name) for name in names) or "1"
-            for batch in self._connection.cursor().sql(f"SELECT {wanted} FROM {view}").to_arrow_reader(rows_per_batch):
+            with planned(self._connection, len(names)):
+                reader = self._connection.cursor().sql(f"SELECT {wanted} FROM {view}").to_arrow_reader(rows_per_batch)
+            for batch in reader:
                 if batch.num_rows:
                     yield batch
 
@@ -107,7 +109,8 @@ class EmbeddedTable:
         with in_our_words(self.source, self._scratch):
             shown = ", ".join(quoted(name) for name in names)
             copied = f"COPY (SELECT {shown} FROM {self._view}) TO {literal(str(target))} (FORMAT parquet, COMPRESSION lz4_raw)"
-            executed(self._connection, copied)
+            with planned(self._connection, len(names)):
+                executed(self._connection, copied)
             self._connection.execute(f"CREATE VIEW settled AS SELECT * FROM read_parquet({literal(str(target))})")
         self._view = "settled"
 
@@ -180,7 +183,9 @@ def _with_functions(connection: "duckdb.DuckDBPyConnection", local: Source, misf
     writer = None
     columns = local.columns
     with in_our_words(local, folder):
-        for batch in connection.cursor().sql(f"SELECT {wanted} FROM typed").to_arrow_reader(ROWS):
+        with planned(connection, len(names)):
+            reader = connection.cursor().sql(f"SELECT {wanted} FROM typed").to_arrow_reader(ROWS)
+        for batch in reader:
             seen = batch.select([column.name for column in plain])
             if writer is None:
                 columns = tuple(functions.settle(one, seen, local.base) if is_python(one.sql) else one for one in columns)

@@ -14,6 +14,9 @@ from filon.errors import DataError, EngineError, FilonError, RecipeError, SetupE
 if TYPE_CHECKING:
     import duckdb
 
+WIDE = 500
+"""Columns of a statement above which planning it costs more than it saves."""
+
 
 def connect(scratch: Path, threads: int, memory_mib: int) -> "duckdb.DuckDBPyConnection":
     """A connection in memory: no home folder, no extension fetched, spilling to scratch, rows in the order of the files, times in UTC."""
@@ -43,6 +46,22 @@ def executed(connection: "duckdb.DuckDBPyConnection", sql: str) -> "duckdb.DuckD
     """The same connection with the result of a statement that may take long; Ctrl-C ends it."""
     with interrupts.by(connection.interrupt):
         return connection.execute(sql)
+
+
+@contextmanager
+def planned(connection: "duckdb.DuckDBPyConnection", columns: int) -> Iterator[None]:
+    """For the statement of a pass over so many columns: a very wide one goes without DuckDB's optimizer.
+
+    Nothing is gained by one where all columns are asked for, and its time grows with their square: minutes for 3,000 columns of a CSV.
+    """
+    if columns <= WIDE:
+        yield
+        return
+    connection.execute("SET enable_optimizer = false")
+    try:
+        yield
+    finally:
+        connection.execute("SET enable_optimizer = true")
 
 
 @contextmanager

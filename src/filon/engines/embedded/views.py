@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from filon.engines.base import Column, Source
 from filon.engines.cast import FRACTIONAL, literal, misfit, quoted, typed
-from filon.engines.embedded.deriving import as_kind, bind, bind_where, kind_of, mentions, settled
+from filon.engines.embedded.deriving import as_kind, bind, bind_where, kind_of, mentioned, settled, sql_of
 from filon.engines.embedded.session import executed, in_our_words
 from filon.engines.kinds import is_free_text
 from filon.engines.modules import is_python
@@ -82,7 +82,8 @@ def make_views(connection: "duckdb.DuckDBPyConnection", source: Source, scratch:
     derived = [column for column in source.columns if column.sql and not is_python(column.sql)]
     functions = [column for column in source.columns if column.sql and is_python(column.sql)]
     misfits = tuple(column.name for column in plain if misfit(column, source.dialect) != "FALSE")
-    _make_cells(connection, source, plain, misfits)
+    said = sql_of(source)
+    _make_cells(connection, source, plain, misfits, said)
     names = [column.name for column in plain]
     types = {column.name: bind(connection, column, "cells", names) for column in derived}
     added = [f"(\n{column.sql}\n) AS {quoted(column.name)}" for column in derived]
@@ -92,7 +93,9 @@ def make_views(connection: "duckdb.DuckDBPyConnection", source: Source, scratch:
     if source.where and not functions:
         bind_where(connection, source.where, "derived", names)
         where = f" WHERE (\n{source.where}\n)"
-    shown = [f"CAST({quoted(c.name)} AS DOUBLE) AS {quoted(c.name)}" if _is_whole(c, source) else quoted(c.name) for c in plain]
+    shown = [
+        f"CAST({quoted(c.name)} AS DOUBLE) AS {quoted(c.name)}" if c.whole and mentioned(c.name, said) else quoted(c.name) for c in plain
+    ]
     shown += [f"{as_kind(column, types[column.name])} AS {quoted(column.name)}" for column in derived]
     shown += [quoted(misfit_of(name)) for name in misfits] + [quoted(stored_of(column.name)) for column in plain]
     connection.execute(f"CREATE VIEW typed AS SELECT {', '.join(shown)} FROM derived{where}")
@@ -100,9 +103,10 @@ def make_views(connection: "duckdb.DuckDBPyConnection", source: Source, scratch:
     return tuple(kinds.get(column.name, column) for column in source.columns), misfits
 
 
-def _make_cells(connection: "duckdb.DuckDBPyConnection", source: Source, plain: list[Column], misfits: tuple[str, ...]) -> None:
-    shown = [f"{_seen(column, source)} AS {quoted(column.name)}" for column in plain]
-    shown += [_misfit(column, source) for column in plain if column.name in misfits]
+def _make_cells(connection: "duckdb.DuckDBPyConnection", source: Source, plain: list[Column], misfits: tuple[str, ...], said: str) -> None:
+    odd = frozenset(misfits)
+    shown = [f"{_seen(column, source, said)} AS {quoted(column.name)}" for column in plain]
+    shown += [_misfit(column, source) for column in plain if column.name in odd]
     shown += [f"{quoted(column.name)} AS {quoted(stored_of(column.name))}" for column in plain]
     connection.execute(f"CREATE VIEW cells AS SELECT {', '.join(shown)} FROM raw")
 
@@ -111,16 +115,12 @@ def _misfit(column: Column, source: Source) -> str:
     return f"CASE WHEN {misfit(column, source.dialect)} THEN {quoted(column.name)} ELSE NULL END AS {quoted(misfit_of(column.name))}"
 
 
-def _is_whole(column: Column, source: Source) -> bool:
-    return column.whole and mentions(column.name, source)
-
-
-def _seen(column: Column, source: Source) -> str:
+def _seen(column: Column, source: Source, said: str) -> str:
     """The typed cell, in columns that the recipe's SQL names with NaN as NULL (which compares as missing, not as the largest number).
 
     A whole number is a BIGINT there, and a cell with decimals among them an error, not a silent loss."""
     cell = typed(column, source.dialect)
-    if column.kind != "number" or not mentions(column.name, source):
+    if column.kind != "number" or not mentioned(column.name, said):
         return cell
     if column.stored == "text" or column.stored in FRACTIONAL:
         cell = f"CASE WHEN isnan({cell}) THEN NULL ELSE {cell} END"

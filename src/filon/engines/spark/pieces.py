@@ -14,7 +14,7 @@ from filon.engines.cast import quoted
 from filon.engines.embedded import direct, functions
 from filon.engines.embedded.deriving import mentions
 from filon.engines.embedded.fetching import localised
-from filon.engines.embedded.session import connect, in_our_words
+from filon.engines.embedded.session import connect, in_our_words, planned
 from filon.engines.embedded.views import MISFIT, STORED, make_views, scan, with_where
 from filon.engines.modules import is_python
 from filon.engines.storage import opened
@@ -288,7 +288,9 @@ def _queried(
         python = [column for column in source.columns if is_python(column.sql)]
         if not python:
             wanted = ", ".join(quoted(name) for name in names) or "1"
-            yield from (batch for batch in connection.sql(f"SELECT {wanted} FROM typed").to_arrow_reader(rows) if batch.num_rows)
+            with planned(connection, len(names)):
+                reader = connection.sql(f"SELECT {wanted} FROM typed").to_arrow_reader(rows)
+            yield from (batch for batch in reader if batch.num_rows)
             return
         # While the rows stream, the connection is taken: the filter has one of its own
         with connect(folder, 1, FILTER_MIB) as filtering:
