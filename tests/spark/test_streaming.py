@@ -68,7 +68,7 @@ def test_each_file_is_scored_once_over_several_passes(arrivals: Arrivals) -> Non
     arrivals.send("c", made.slice(300))
     below = arrivals.folder / "in" / "2024"
     below.mkdir()
-    (below.parent / "c.parquet").rename(below / "c.parquet")
+    (below.parent / "c.parquet").rename(below / "c.pq")
     again = arrivals.stream()
     assert (again.batches, again.rows, again.scored, again.rejected) == (1, 300, 300, 0)
     assert arrivals.stream().batches == 0, "nothing new has arrived"

@@ -206,7 +206,7 @@ def _frame(session: Session, what: Stream) -> Any:
         return _kafka(session, what.data)
     reader = session.spark.readStream.format("binaryFile").schema(ANY_SCHEMA).option("maxFilesPerTrigger", FILES_A_BATCH)
     reader = reader.option("recursiveFileLookup", "true")  # or it passes over what other folders hold than those of hive
-    return reader.option("pathGlobFilter", "*.parquet").load(_watched(what.data)).select("path")
+    return reader.option("pathGlobFilter", "*.{parquet,pq}").load(_watched(what.data)).select("path")
 
 
 def _watched(data: str) -> str:
