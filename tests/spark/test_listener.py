@@ -60,6 +60,8 @@ def test_files_are_blamed_only_where_they_are_read_and_large_enough_to_be_cut() 
         (with_first(tasks=2), "2 partitions on 8 slots"),
         (replace(with_first(tasks=2), inputs=Inputs(files=2, size_bytes=1 << 30, format="csv")), "split the files"),
         (with_first(tasks=1, alone=True), "more executors would not"),
+        (Account(slots=2, stages=(replace(REST, tasks=1),) * 2, seconds={"search": 76.0}), "2 tasks did it"),
+        (Account(slots=2, stages=(replace(REST, tasks=1),) * 3, seconds={"search": 114.0}), "more executors would share it"),
         (replace(ACCOUNT, lost=("executor 3: exit 137",)), "exit 137"),
         (ACCOUNT, "more executors would share it"),
         (Account(slots=1, stages=()), "told nothing"),

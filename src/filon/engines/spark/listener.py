@@ -284,8 +284,11 @@ def held_back(found: Account) -> str:
             f"{share}: one task took {longest.slowest_s:.0f} s, half of them less than {longest.median_s:.0f} s; "
             "the rows are spread unevenly, look for files of very different size"
         )
-    if longest.alone or (name in _OURS and longest.tasks == 1 and len(mine) < found.slots):
+    few = name in _OURS and longest.tasks == 1 and len(mine) <= found.slots
+    if longest.alone or (few and len(mine) == 1):
         return f"{share}: one task did it, with all the cores of its executor; more of them would help, more executors would not"
+    if few:
+        return f"{share}: {len(mine)} tasks did it, each a fit of its own; more cores for each would help, more executors would not"
     if longest.tasks < found.slots and name not in _OURS:
         return f"{share}: {_few(longest, found)}"
     if found.lost:
