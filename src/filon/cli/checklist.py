@@ -57,7 +57,7 @@ def _job(file: RecipeFile, aws: Any) -> Any:
     with suppress(FilonError):
         from filon.places.emr.tables import look_at
 
-        table = look_at(recipe.data, file.base)
+        table = look_at(recipe.data, file.base, recipe.places.emr.region)
         expected, priced = _expected(file, table, aws)
     return Job(
         name=recipe.name,

@@ -68,7 +68,7 @@ def _table(file: RecipeFile, rows: int | None, features: int | None) -> Table:
 
     if rows and features:
         return Table(rows=rows, features=features, size_bytes=rows * features * 4, name="given.parquet", how="as given")
-    return look_at(file.recipe.data, file.base)
+    return look_at(file.recipe.data, file.base, file.recipe.places.emr.region)
 
 
 def _before(file: RecipeFile, table: Table, deadline: float | None, offline: bool, terminal: Terminal) -> int:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
+from filon.engines import s3
 from filon.engines.base import File, Source
 from filon.engines.storage import opened
 from filon.errors import RecipeError
@@ -17,21 +21,39 @@ SAMPLE_BYTES = 1 << 20
 """Of the first CSV file, from which the mean length of a line is taken."""
 
 
-def look_at(data: DataSettings, base: Path) -> Table:
+def look_at(data: DataSettings, base: Path, region: str = "") -> Table:
     """Rows, features and bytes of a recipe's source, without reading it.
+
+    Parameters
+    ----------
+    region : of S3, where neither the environment nor the profile says one; "" for S3's own guess
 
     Raises
     ------
     FilonError : `read.*`, as of any reading; `cost.table-unknown`
     """
-    source = read(data, base)
-    features = len(source.names("feature"))
-    size = sum(one.size_bytes for one in source.files)
-    if source.format == "parquet":
-        rows, how = sum(count for _, count in footers(source.files)), "counted in the footers"
-    else:
-        rows, how = _by_lines(source, size), "by the length of the first lines"
+    with _in_region(region):
+        source = read(data, base)
+        features = len(source.names("feature"))
+        size = sum(one.size_bytes for one in source.files)
+        if source.format == "parquet":
+            rows, how = sum(count for _, count in footers(source.files)), "counted in the footers"
+        else:
+            rows, how = _by_lines(source, size), "by the length of the first lines"
     return Table(rows=rows, features=features, size_bytes=size, name=source.files[0].path, how=how)
+
+
+@contextlib.contextmanager
+def _in_region(region: str) -> Iterator[None]:
+    """The job's nodes read in the region of the recipe; so do we, unless the environment or the profile knows better."""
+    if not region or s3.access().region:
+        yield
+        return
+    os.environ["AWS_REGION"] = region
+    try:
+        yield
+    finally:
+        del os.environ["AWS_REGION"]
 
 
 def _by_lines(source: Source, size: int) -> int:

@@ -1,6 +1,7 @@
 """How large a table is, from its edges."""
 
 import gzip
+import os
 from pathlib import Path
 
 import numpy as np
@@ -54,3 +55,18 @@ def test_a_table_without_lines_is_not_guessed(tmp_path: Path) -> None:
     with pytest.raises(FilonError) as caught:
         look_at(data("t.csv"), tmp_path)
     assert caught.value.code in ("cost.table-unknown", "read.no-rows", "read.empty")
+
+
+def test_a_table_in_s3_is_looked_at_in_the_recipes_region_unless_another_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nobody listens
+    for said, asked in (("", "eu-south-2"), ("us-west-2", "us-west-2")):
+        if said:
+            monkeypatch.setenv("AWS_REGION", said)
+        with pytest.raises(FilonError) as caught:
+            look_at(data("s3://mine/t.csv"), tmp_path, "eu-south-2")
+        assert caught.value.code == "read.s3-unreachable"
+        assert f"region {asked}" in caught.value.why
+        assert os.environ.get("AWS_REGION", "") == said
