@@ -147,12 +147,9 @@ def _test_source(file: RecipeFile, source: Source, listen: Listen) -> Source | N
 def _search(story: Story, folds: Folds) -> Choice:
     recipe, folder = story.file.recipe, story.folder
     before = folder.trials()
-    known = {record.key for record in before}
 
     def keep(record: TrialRecord, fitted: Fitted) -> None:
-        if record.key not in known:
-            known.add(record.key)
-            folder.add_trial(record, fitted.ensemble)
+        folder.add_trial(record, fitted.ensemble)
 
     if before:
         story.tell("search", f"{len(before)} trials of the earlier attempt stand")

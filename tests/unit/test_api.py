@@ -1,5 +1,6 @@
 """What `import filon` gives."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -33,3 +34,13 @@ def test_check_tells_the_memory_that_training_stays_within(memory_mib: int | Non
 
 def test_a_notebook_is_offered_what_is_not_imported_yet() -> None:
     assert set(filon.__all__) <= set(dir(filon))
+
+
+def test_every_trial_of_the_report_has_its_line_though_it_is_another_ones_twin(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("x,z,y\n" + "".join(f"{k * 7919 % 307},{k * 31 % 97},{'ab'[k % 2]}\n" for k in range(300)), "utf-8")
+    forest = {"numTrees": [2, 3], "maxDepth": 2, "featureSubsetStrategy": ["sqrt", "log2", "onethird"]}  # of two features: one each
+    recipe = {"name": "t", "data": {"source": str(tmp_path / "t.csv"), "label": "y"}, "search": {"random_forest": forest}}
+    run = filon.train({**recipe, "track": {"enabled": False}}, base=tmp_path)
+    lines = [json.loads(line) for line in (run.path / "trials.jsonl").read_text("utf-8").splitlines()]
+    assert sorted(line["number"] for line in lines) == list(range(1, 7))
+    assert len({line["key"] for line in lines}) < 6

@@ -57,6 +57,7 @@ def search(
     DataError : `search.metric-undefined`
     RecipeError : `search.dollars-without-minutes`
     """
+    before = [record for record in done if record.state != "skipped"]
     ledger = Ledger(
         folds=folds,
         engine=engine,
@@ -64,7 +65,8 @@ def search(
         keep=keep,
         listen=listen,
         clock=money.start(settings.budget),
-        done={record.key: record for record in done if record.state != "skipped"},
+        done={record.key: record for record in reversed(before)},  # of twins the first, which has the model
+        filed={(record.key, record.number): record for record in before},
         load=load,
     )
     plan = FitPlan(rows=settings.rows, metric=settings.metric, rules=rules)

@@ -42,6 +42,10 @@ class Ledger:
     total: int = 0
     podium: int = 1
     records: list[TrialRecord] = field(default_factory=list)
+    filed: dict[tuple[str, int], TrialRecord] = field(default_factory=dict)
+    """by key and number: what `keep` was told, in the attempt before, too"""
+    known: dict[str, tuple[TrialRecord, bool]] = field(default_factory=dict)
+    """by key: the first trial of this search that did this work, and whether it could win"""
     _leaders: dict[FamilyName, list[tuple[TrialRecord, Fitted | None]]] = field(default_factory=dict)
 
     def run(self, trials: Sequence[Trial], plan: FitPlan, *, final: bool = True, hurried: bool = True) -> list[TrialRecord]:
@@ -59,9 +63,12 @@ class Ledger:
             twins.setdefault(key(trial, self.folds, plan), []).append(trial)
         fresh: dict[int, str] = {}
         for name, equal in twins.items():
-            if name in self.done:
+            if self._stands(name, final):
                 for trial in equal:
-                    found[trial.number] = self._recall(self.done[name], trial, final)
+                    found[trial.number] = self._again(name, trial)
+            elif name in self.done:
+                for trial in equal:
+                    found[trial.number] = self._recall(name, trial, final)
             else:
                 fresh[equal[0].number] = name
         for fitted in self._fit([trial for trial in trials if trial.number in fresh], plan, hurried):
@@ -84,7 +91,7 @@ class Ledger:
         for trial in trials:
             name = key(trial, self.folds, plan, parts)
             if name in self.done:
-                found[trial.number] = self._recall(self.done[name], trial, final=False)
+                found[trial.number] = self._recall(name, trial, final=False)
             else:
                 fresh.append(trial)
         halves: dict[int, list[Fitted]] = {trial.number: [] for trial in fresh}
@@ -94,7 +101,7 @@ class Ledger:
         for trial in fresh:
             record = _crossed(key(trial, self.folds, plan, parts), trial, halves[trial.number], plan, parts)
             if record.state != "skipped":
-                self.keep(record, Fitted(trial=trial, ensemble=None, tally=None, rounds=record.rounds, seconds=record.seconds))
+                self._file(record, Fitted(trial=trial, ensemble=None, tally=None, rounds=record.rounds, seconds=record.seconds))
             found[trial.number] = self._write(record)
             _refuse_to_go_on(record)
         return [found[trial.number] for trial in trials]
@@ -104,7 +111,7 @@ class Ledger:
         (trial,) = self._numbered([(fitted.trial, record.key)])
         record, fitted = replace(record, number=trial.number), replace(fitted, trial=trial)
         if record.key not in self.done:
-            self.keep(record, fitted)
+            self._file(record, fitted)
         self._offer(record, fitted)
         return self._write(record)
 
@@ -117,19 +124,18 @@ class Ledger:
 
         An interrupted search whose time was up goes on elsewhere when it is resumed, and would give numbers of its own work to other work.
         """
-        holders = {record.number: record.key for record in self.done.values()}
-        used = {record.number for record in self.records}.union(
-            trial.number for trial, name in trials if holders.get(trial.number, name) == name
-        )
-        free = max(used.union(holders), default=0) + 1
+        taken = {number for _, number in self.filed}
+        used = {record.number for record in self.records} | {one.number for one, name in trials if (name, one.number) in self.filed}
+        free = max(taken | used | {one.number for one, _ in trials}, default=0) + 1
         numbered = []
-        for trial, name in trials:
-            if holders.get(trial.number, name) != name:
-                own = self.done[name].number if name in self.done else free
-                trial = replace(trial, number=own if own not in used else free)
-                free += trial.number == free
-                used.add(trial.number)
-            numbered.append(trial)
+        for one, name in trials:
+            number = one.number
+            if (name, number) not in self.filed:
+                own = self.done[name].number if name in self.done else 0
+                number = own if own and own not in used else number if number not in taken | used else free
+                free += number == free
+                used.add(number)
+            numbered.append(one if number == one.number else replace(one, number=number))
         return numbered
 
     def _fit(self, trials: Sequence[Trial], plan: FitPlan, hurried: bool = True) -> Iterable[Fitted]:
@@ -145,18 +151,40 @@ class Ledger:
             record = _of(name, own, plan)
             stands = self._offer(record, own) if record.state == "done" and final else not final
             # The model of one that others of its family have beaten is never asked for again: a forest may be 50 MB on the disk
-            self.keep(record, own if stands else replace(own, ensemble=None))
+            self._file(record, own if stands else replace(own, ensemble=None))
             entered.append(self._write(record))
+        self.known[name] = (entered[0], final)
         _refuse_to_go_on(entered[0])
         return entered
 
-    def _recall(self, known: TrialRecord, trial: Trial, final: bool) -> TrialRecord:
+    def _recall(self, name: str, trial: Trial, final: bool) -> TrialRecord:
         """A trial that an earlier, interrupted search finished: its record stands, its model is loaded when it is asked for."""
-        record = replace(known, number=trial.number)
+        if self._stands(name, final) and (name, trial.number) not in self.filed:
+            return self._again(name, trial)  # its twin's line was not written any more
+        record = self.filed.get((name, trial.number)) or replace(self.done[name], number=trial.number)
         _refuse_to_go_on(record)
         if record.state == "done" and final:
             self._offer(record, None)
+        self.known.setdefault(name, (record, final))
         return self._write(record)
+
+    def _stands(self, name: str, final: bool) -> bool:
+        """Whether this search has the same work on record, and its model where it may win."""
+        return name in self.known and (self.known[name][1] or not final)
+
+    def _again(self, name: str, trial: Trial) -> TrialRecord:
+        """A trial that amounts to one that this search has fitted before: samplers draw the same twice where there is little to draw."""
+        first = self.known[name][0]
+        same = replace(first, number=trial.number, settings=dict(trial.settings), seconds=0.0, shared=f"same as trial {first.number}")
+        record = self.filed.get((name, trial.number), same)
+        self._file(record, Fitted(trial=trial, ensemble=None, tally=None, rounds=record.rounds, seconds=0.0, shared=record.shared))
+        return self._write(record)
+
+    def _file(self, record: TrialRecord, fitted: Fitted) -> None:
+        """Tell `keep` of a record that no attempt has told it of."""
+        if (record.key, record.number) not in self.filed:
+            self.filed[record.key, record.number] = record
+            self.keep(record, fitted)
 
     def _offer(self, record: TrialRecord, fitted: Fitted | None) -> bool:
         """Whether it is among the best of its family so far."""

@@ -19,6 +19,9 @@ TOGETHER = 2
 RUNG_ROWS = 20_000
 """Above this many training rows a trial is first fitted on a quarter of them; it goes on if it does as well as the median before it."""
 
+TIRED = 40
+"""Draws in a row that were all fitted before, after which a search that only time limits has seen what there is."""
+
 LOG_FROM = 8.0
 """A range whose end is so many times its start is searched on a log scale."""
 
@@ -41,14 +44,16 @@ def search_tpe(ledger: Ledger, spaces: Mapping[FamilyName, Axes], plan: FitPlan,
     )
     total = most or (10**6 if ledger.clock.ends_at is not None else TRIALS)
     ledger.total = total if most or ledger.clock.ends_at is None else 0
-    asked = 0
-    while asked < total and not ledger.clock.over:
+    asked = stale = 0
+    while asked < total and not ledger.clock.over and (most or stale < TIRED):
+        distinct = len(ledger.known)
         pairs = []
         for _ in range(min(TOGETHER, total - asked)):
             asked += 1
             drawn = study.ask()
             pairs.append((drawn, _drawn(ledger, drawn, spaces, seed)))
         _fit(study, ledger, pairs, plan, train_rows)
+        stale = 0 if len(ledger.known) > distinct else stale + len(pairs)
 
 
 def _fit(study: Any, ledger: Ledger, pairs: Sequence[tuple[Any, Trial]], plan: FitPlan, train_rows: int) -> None:

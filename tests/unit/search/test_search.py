@@ -148,6 +148,44 @@ def test_a_killed_search_resumes_without_fitting_anything_again(strategy: str, s
     assert resumed.best[resumed.winner.family].ensemble == whole.best[whole.winner.family].ensemble  # type: ignore[index]
 
 
+@pytest.mark.parametrize("stopped_after", range(8))
+def test_each_of_twins_has_its_line_though_killed_between_them(stopped_after: int) -> None:
+    whole, kept = run(settings_of(**FOREST), FakeEngine()), Kept()
+
+    class KilledError(Exception): ...
+
+    def dying(record: TrialRecord, fitted: Fitted) -> None:
+        kept(record, fitted)
+        if len(kept.records) > stopped_after:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        search(FakeFolds(), settings_of(**FOREST), FakeEngine(), seed=42, keep=dying)
+    resumed = run(settings_of(**FOREST), FakeEngine(), kept, done=tuple(kept.records))
+    assert resumed.records == whole.records
+    assert sorted(record.number for record in kept.records) == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert resumed.best["random_forest"].ensemble == whole.best["random_forest"].ensemble
+
+
+def test_what_a_sampler_draws_again_is_not_fitted_again() -> None:
+    few = {"xgboost": {"max_depth": [4, 6], "num_round": 100}}
+    engine, kept = FakeEngine(), Kept()
+    choice = run(settings_of(**few, budget={"strategy": "tpe", "trials": 12}), engine, kept)
+    assert len(engine.fitted) == len({record.key for record in choice.records}) <= 3
+    assert [record.number for record in kept.records] == [record.number for record in choice.records] == list(range(1, 13))
+    assert kept.fitted[choice.winner.number].ensemble == choice.best["xgboost"].ensemble
+    again = FakeEngine()
+    assert (
+        run(settings_of(**few, budget={"strategy": "tpe", "trials": 12}), again, kept, done=tuple(kept.records)).records == choice.records
+    )
+    assert again.fitted == []
+
+
+def test_a_sampler_with_time_and_nothing_new_to_draw_ends() -> None:
+    choice = run(settings_of(xgboost={"max_depth": [4, 6], "num_round": 100}, budget={"strategy": "tpe", "minutes": 5}), FakeEngine())
+    assert len(choice.records) < 100
+
+
 def test_a_model_that_its_family_has_beaten_is_not_kept() -> None:
     kept = Kept()
     choice = run(settings_of(**SMALL), FakeEngine(), kept)
