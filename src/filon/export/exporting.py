@@ -175,7 +175,7 @@ def _describe(bundle: Bundle, out: Path, form: Form) -> None:
         "name": bundle.name,
         "version": bundle.version,
         "features": sealed.describe_encoding(bundle.encoding),
-        "missing": "NaN, also for an unseen category",
+        "missing": "NaN, also for an infinite number, one beyond float32, or an unseen category",
         "classes": list(bundle.classes),
         "threshold": bundle.threshold,
         "link": bundle.ensemble.link,
