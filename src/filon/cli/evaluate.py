@@ -49,6 +49,7 @@ def command(
     Example:
       filon evaluate runs/bank/20260101_120000-ab12cd34/bundle --data data/2026.csv
     """
+    spark = spark_settings(engine, master, spark_conf, place=place)
     if place is not None:
         from filon.cli.emr_options import send
 
@@ -58,7 +59,6 @@ def command(
     from filon.cli.terminal import Terminal
 
     terminal = Terminal(as_json)
-    spark = spark_settings(master, spark_conf)
     done = evaluate(bundle, data, out=out, lang=lang, engine=engine, threads=threads, memory_mib=memory_mib, spark=spark, listen=terminal)
     for line in done.headlines:
         terminal.say(f"  {line}", bold=True)

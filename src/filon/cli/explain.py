@@ -59,7 +59,7 @@ def command(
         engine=engine,
         threads=threads,
         memory_mib=memory_mib,
-        spark=spark_settings(master, spark_conf),
+        spark=spark_settings(engine, master, spark_conf),
         listen=terminal,
     )
     for one in done.explained.importances[:5]:

@@ -61,10 +61,13 @@ def spark_options(function: Command) -> Command:
     return click.option("--master", default="", metavar="URL", help="Spark's master, e.g. spark://host:7077 (default: local[*]).")(function)
 
 
-def spark_settings(master: str, spark_conf: tuple[str, ...], work: str = "") -> "SparkSettings":
-    """The settings that the options say; `work` is said only where something is kept there."""
+def spark_settings(engine: str, master: str, spark_conf: tuple[str, ...], work: str = "", place: str | None = None) -> "SparkSettings":
+    """The settings that the options say; `work` is said only where something is kept there. Who names a cluster means it."""
     from filon.engines.settings import SparkSettings
 
+    if (master or spark_conf) and (engine != "spark" or place):
+        other = f"--on {place} takes the recipe's table [places.{place}]" if place else "the embedded engine works on this machine alone"
+        raise click.UsageError(f"--master and --spark-conf go with --engine spark; {other}")
     odd = [pair for pair in spark_conf if "=" not in pair]
     if odd:
         raise click.BadParameter(f"{odd[0]!r} is not KEY=VALUE", param_hint="--spark-conf")

@@ -62,7 +62,10 @@ def command(
       filon predict wine.skops --data wine.csv --drop class --out scored.parquet --engine spark
       filon predict runs/.../bundle --stream --engine spark --data arriving --out scored --checkpoint notes
     """
+    spark = spark_settings(engine, master, spark_conf, work, place)
     if place is not None:
+        if stream or available_now or checkpoint:
+            raise click.UsageError("a stream is scored by --engine spark; --on sends a job that ends")
         from filon.cli.emr_options import send
 
         named = [word for name, values in (("--keep", keep), ("--drop", drop)) for value in values for word in (name, value)]
@@ -71,7 +74,6 @@ def command(
     from filon.cli.terminal import Terminal
 
     terminal = Terminal(as_json)
-    spark = spark_settings(master, spark_conf, work)
     if stream or available_now or checkpoint:
         if not (stream and checkpoint and engine == "spark" and not (drop or trust)):
             raise _stream_option(stream, checkpoint, engine)

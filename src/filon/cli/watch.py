@@ -69,7 +69,7 @@ def command(
         engine=engine,
         threads=threads,
         memory_mib=memory_mib,
-        spark=spark_settings(master, spark_conf),
+        spark=spark_settings(engine, master, spark_conf),
         listen=terminal,
     )
     drift = done.drift
