@@ -102,3 +102,13 @@ def test_decision_intervals_hold_their_values():
     assert set(found) == set(exact)
     for name, interval in found.items():
         assert interval.lower <= exact[name] <= interval.upper
+
+
+@pytest.mark.parametrize("classes", [3, 50])
+def test_the_brier_score_of_many_classes_is_as_sure_as_its_rows_make_it(classes):
+    rng = np.random.default_rng(5)
+    probability = rng.dirichlet(np.full(classes, 0.3), 900).astype(np.float32)
+    label = np.array([rng.choice(classes, p=row / row.sum()) for row in probability.astype(float)], np.int32)
+    rows = ((probability - np.eye(classes)[label]) ** 2).sum(1)
+    wide = 2 * 1.96 * rows.std() / np.sqrt(len(rows))
+    assert 0.9 * wide < width(count(probability, label, tuple(map(str, range(classes)))), "brier") < 1.4 * wide
