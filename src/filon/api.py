@@ -70,12 +70,16 @@ class Run:
         return load(self.path / "bundle")
 
     def __repr__(self) -> str:
-        return "\n".join([f"Run {self.path} ({self.manifest['state']})", *(f"  {line}" for line in self.headlines)])
+        return "\n".join([f"Run {self.path} ({self.manifest['state']})", *(f"  {line}" for line in (*self._stopped_by, *self.headlines))])
+
+    @property
+    def _stopped_by(self) -> list[str]:
+        return [f"blocker[{one['code']}] {one['what']}: {one['fix']}" for one in self.blockers]
 
     def _repr_html_(self) -> str:
         import base64
 
-        lines = "".join(f"<p>{html.escape(line)}</p>" for line in self.headlines)
+        lines = "".join(f"<p>{html.escape(line)}</p>" for line in (*self._stopped_by, *self.headlines))
         plots = [
             self.path / "report" / name for name in ("roc_curve.png", "pr_curve.png", "confusion_matrix.png", "feature_importances.png")
         ]

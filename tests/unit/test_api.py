@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 import filon
+from filon.api import Run
+from filon.cli.terminal import Terminal
+from filon.cli.train import tell_run
 
 FUNCTIONS = ("check", "evaluate", "load", "predict", "submit", "train")
 
@@ -44,3 +47,13 @@ def test_every_trial_of_the_report_has_its_line_though_it_is_another_ones_twin(t
     lines = [json.loads(line) for line in (run.path / "trials.jsonl").read_text("utf-8").splitlines()]
     assert sorted(line["number"] for line in lines) == list(range(1, 7))
     assert len({line["key"] for line in lines}) < 6
+
+
+def test_a_run_that_a_finding_stopped_says_which(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blocker = {"level": "blocker", "code": "check.one-class", "what": "all rows are <no>", "evidence": "900 rows", "fix": "bring others"}
+    (tmp_path / "findings.json").write_text(json.dumps({"findings": [blocker, {"level": "info", "code": "check.constant"}]}), "utf-8")
+    run = Run(tmp_path, {"run_id": "t/1", "state": "stopped"})
+    assert tell_run(Terminal(True), run) == 1
+    assert json.loads(capsys.readouterr().out)["result"]["blockers"] == [blocker]
+    assert "blocker[check.one-class] all rows are <no>: bring others" in repr(run)
+    assert "all rows are &lt;no&gt;" in run._repr_html_()

@@ -125,7 +125,6 @@ def tell_run(terminal: "Terminal", run: "Run") -> int:
         terminal.say(f"  {line}", bold=True)
     for name, path in run.places.items():
         terminal.say(f"  {name:<8} {path}")
-    terminal.result(
-        {"run": str(run.path), "state": run.manifest["state"], "headlines": run.headlines, "places": run.places, "metrics": run.metrics}
-    )
+    said = {"run": str(run.path), "state": run.manifest["state"], "headlines": run.headlines, "places": run.places, "metrics": run.metrics}
+    terminal.result({**said, "blockers": run.blockers})
     return 1 if run.blockers else 0
