@@ -198,12 +198,13 @@ def retrack(folder: Path, sets: Sequence[str]) -> None:
 def ask_for_alias(folder: Path, listen: Listen = silence) -> Moved | None:
     """What `track.alias` asks for, once for a run that is done: its promotion, past the gates; None where the recipe names no alias."""
     from filon.track import WHY_ALIAS
+    from filon.track.outbox import Outbox
 
-    manifest = read_manifest(folder) or {}
-    alias = manifest.get("recipe", {}).get("track", {}).get("alias")
-    if not alias or manifest.get("state") != "done":
+    outbox = Outbox(folder)
+    alias = outbox.settings.alias  # ${NAME} read from the environment
+    if not alias or outbox.state != "done":
         return None
-    return promote(folder, to=str(alias), runs=folder.parents[1], why=WHY_ALIAS, once=True, listen=listen)
+    return promote(folder, to=alias, runs=folder.parents[1], why=WHY_ALIAS, once=True, listen=listen)
 
 
 def _asked_before(root: Path, run: str, alias: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 from tests.unit.track.conftest import RunFolder
 
 from filon import lifecycle, runs
-from filon.errors import RecipeError, SetupError
+from filon.errors import BundleError, RecipeError, SetupError
 from filon.track import Registry, TrackSettings, send
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # MLflow and SQLAlchemy warn about themselves
@@ -93,3 +93,16 @@ def test_a_run_that_goes_on_keeps_its_record(tmp_path: Path) -> None:
     finally:
         working.release()
     assert caught.value.code == "run.taken"
+
+
+def test_an_alias_from_the_environment_is_asked_for_by_its_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FILON_TEST_ALIAS", "latest")
+    run = RunFolder(tmp_path, "sqlite:///mlflow.db", alias="${FILON_TEST_ALIAS}")
+    run.end()
+    with pytest.raises(RecipeError) as caught:
+        lifecycle.ask_for_alias(run.path)
+    assert caught.value.code == "recipe.bad-value"
+    assert "taken for a version" in caught.value.why
+    monkeypatch.setenv("FILON_TEST_ALIAS", "prod")
+    with pytest.raises(BundleError):  # past the alias, to the bundle that this run does not have
+        lifecycle.ask_for_alias(run.path)

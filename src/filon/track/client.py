@@ -25,13 +25,25 @@ PATIENCE = {
 def where(uri: str, base: Path) -> str:
     """The tracking URI with a relative SQLite file resolved against the recipe's folder.
 
-    >>> where("sqlite:///mlflow.db", Path("/data/bank"))
-    'sqlite:////data/bank/mlflow.db'
+    >>> where("sqlite:///mlflow.db", Path("/"))
+    'sqlite:////mlflow.db'
+
+    Raises
+    ------
+    SetupError : `track.store-unusable` when that folder was moved since: a new database there would have no runs and no aliases
     """
     if not uri.startswith("sqlite:///"):
         return uri
     path, question, options = uri.removeprefix("sqlite:///").partition("?")
-    return f"sqlite:///{(base / Path(path).expanduser()).absolute()}{question}{options}"
+    file = Path(path).expanduser()
+    if not file.is_absolute() and not base.is_dir():
+        raise SetupError(
+            "track.store-unusable",
+            f"the folder of the recipe is gone, and its {path} with it",
+            f"the run was trained in {base}",
+            "move it back, or say where the database is: filon track RUN --set track.uri=sqlite:////PATH/mlflow.db",
+        )
+    return f"sqlite:///{(base / file).absolute()}{question}{options}"
 
 
 def sqlite_file(uri: str) -> Path | None:

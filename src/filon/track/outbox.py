@@ -12,6 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from filon.errors import RecipeError
 from filon.track.settings import TrackSettings
 from filon.variables import expanded
@@ -105,7 +107,13 @@ class Outbox:
             name = exc.args[0]
             why = f"[track] uses ${{{name}}}"
             raise RecipeError("recipe.variable-missing", f"the environment has no {name}", why, f"export {name}=...") from exc
-        return TrackSettings.model_validate(values)
+        try:
+            return TrackSettings.model_validate(values)
+        except ValidationError as exc:
+            first = exc.errors(include_input=False, include_context=False)[0]  # a value may hold a password
+            key = ".".join(map(str, ("track", *first["loc"])))
+            fix = f"filon track RUN --set {key}=..., or correct the variable that it names"
+            raise RecipeError("recipe.bad-value", f"{key} has a value it cannot take", first["msg"], fix) from None
 
     @property
     def state(self) -> str:

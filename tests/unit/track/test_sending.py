@@ -211,6 +211,17 @@ def test_a_server_that_is_away_is_told_and_the_records_wait(new_run: NewRun) -> 
     assert read_state(run.path)["error"]["code"] == "track.server-away"
 
 
+def test_a_project_that_was_renamed_gets_no_second_database_at_its_old_place(new_run: NewRun, tmp_path: Path) -> None:
+    run = new_run()
+    run.manifest["base"] = str(tmp_path / "before")
+    run.end()
+    with pytest.raises(SetupError) as caught:
+        send(run.path)
+    assert caught.value.code == "track.store-unusable"
+    assert "--set track.uri" in caught.value.fix
+    assert not (tmp_path / "before").exists()
+
+
 def test_a_database_that_cannot_be_made_is_told(new_run: NewRun, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     run = new_run(f"sqlite:///{tmp_path}/file/mlflow.db")
