@@ -91,7 +91,7 @@ def refuse_unkept(wanted: Sequence[str], names: Sequence[str], answers: Sequence
             "engines.keep-clash",
             f"the column {some(clash)} cannot be kept beside the answers",
             f"the answers are written as {some(answers)}",
-            "leave it out of --keep, or give it another name in the source",
+            "name other columns with --keep (without it the recipe's key is kept), or give it another name in the source",
         )
 
 
