@@ -197,7 +197,7 @@ def _translate(exc: ValidationError, path: str, text: str, written: Mapping[str,
             "recipe.key-missing", f"{'.'.join(loc)} is not given{more}", "it has no default", f"{loc[-1]} = ... {_at(path, text, loc[:-1])}"
         )
     key = ".".join(part for part in loc if not _is_branch(part))
-    why = _given(str(first["msg"]), first.get("input"), _written_at(written, loc))
+    why = _given(str(first["msg"]).removeprefix("Value error, "), first.get("input"), _written_at(written, loc))
     return RecipeError(
         "recipe.bad-value",
         f"{key} has a value it cannot take{more}",

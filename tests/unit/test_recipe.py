@@ -159,3 +159,11 @@ def test_a_bom_before_the_recipe_is_no_matter(tmp_path):
     path = tmp_path / "filon.toml"
     path.write_bytes(b"\xef\xbb\xbf" + SMALL.encode())
     assert load_recipe(path).recipe.name == "bank"
+
+
+def test_an_empty_expression_is_refused_where_it_stands(tmp_path):
+    path = tmp_path / "filon.toml"
+    path.write_text('name = "a"\n[data]\nsource = "t.csv"\nlabel = "y"\n[data.derive]\nrate = " "\n')
+    with pytest.raises(RecipeError, match=r"recipe\.bad-value") as told:
+        load_recipe(path)
+    assert told.value.why.startswith("a derived column has a name and an expression; 'rate'")

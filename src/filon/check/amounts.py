@@ -3,21 +3,22 @@
 import re
 from collections.abc import Sequence
 
-from filon.check.wording import derive_line, plain_name, sql_name, toml_key
+from filon.check.wording import derive_line, plain_name, toml_key
 
 
-def number_line(name: str, stored: str, numbers: Sequence[str]) -> str:
+def number_line(name: str, stored: str, numbers: Sequence[str], cell: str) -> str:
     """The line that makes numbers of such texts: a declaration where the reader can take them, else SQL.
 
     Parameters
     ----------
     stored : "text" in a CSV, whose decimal mark can be declared
+    cell : the column in SQL
     """
     mark = decimal_mark(numbers)
     form = r"\s*[-+]?\d*\.?\d+([eE][-+]?\d+)?\s*" if mark == "." else r"\s*[-+]?\d+(,\d+)?\s*"
     if numbers and all(re.fullmatch(form, text) for text in numbers) and (mark == "." or stored == "text"):
         return f'[data.columns]: {toml_key(name)} = "number"' + ('; [data.csv]: decimal = ","' if mark == "," else "")
-    bare = f"regexp_replace({sql_name(name)}, '[^0-9{mark}eE+-]', '', 'g')"
+    bare = f"regexp_replace({cell}, '[^0-9{mark}eE+-]', '', 'g')"
     bare = bare if mark == "." else f"replace({bare}, ',', '.')"
     return "[data.derive]: " + derive_line(plain_name(name, "number"), f"TRY_CAST({bare} AS DOUBLE)")
 

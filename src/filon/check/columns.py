@@ -7,7 +7,7 @@ from filon.check.amounts import number_line
 from filon.check.dates import date_lines, day, parse_lines
 from filon.check.records import Finding
 from filon.check.settings import CheckSettings
-from filon.check.wording import derive_line, finding, plain_name, sql_name, toml_list, toml_text
+from filon.check.wording import derive_line, finding, plain_name, sql_of, toml_list, toml_text
 from filon.engines.base import Column, ColumnProfile, Profile, TopValue
 from filon.engines.kinds import inside
 from filon.engines.profiling.numbers import number_text
@@ -104,7 +104,7 @@ def look(case: Case) -> tuple[str, list[Finding]]:
 def _nested(case: Case) -> Finding | None:
     if case.column.kind != "other":
         return None
-    word, sql = inside(case.column.stored, sql_name(case.name))
+    word, sql = inside(case.column.stored, sql_of(case.column))
     line = derive_line(plain_name(case.name, word), sql)
     return finding("info", "check.nested", case.name, stored=case.column.stored, lines=line)
 
@@ -134,7 +134,7 @@ def _mostly_missing(case: Case) -> Finding | None:
 def _date(case: Case) -> Finding | None:
     if case.column.kind != "date":
         return None
-    lines = date_lines(case.name, case.profile)
+    lines = date_lines(case.name, case.profile, sql_of(case.column))
     return finding("info", "check.date", case.name, minimum=day(case.profile.minimum), maximum=day(case.profile.maximum), lines=lines)
 
 
@@ -151,7 +151,7 @@ def _text(case: Case) -> Finding | None:
             rows=profile.date_text,
             all=filled,
             some=some(examples, 3),
-            lines=parse_lines(case.name, examples),
+            lines=parse_lines(case.name, examples, sql_of(case.column)),
         )
     if profile.numeric_text >= MOSTLY * filled and (case.column.kind == "text" or _amounts(case)):
         return _number_as_text(case)
@@ -246,8 +246,8 @@ def _high_cardinality(case: Case) -> Finding | None:
 def _infinite(case: Case) -> Finding | None:
     if not case.profile.infinite:
         return None
-    quoted = sql_name(case.name)
-    line = derive_line(plain_name(case.name, "finite"), f"CASE WHEN isfinite({quoted}) THEN {quoted} END")
+    cell = sql_of(case.column)
+    line = derive_line(plain_name(case.name, "finite"), f"CASE WHEN isfinite({cell}) THEN {cell} END")
     return finding("warning", "check.infinite", case.name, rows=case.profile.infinite, all=case.profile.rows, lines=line)
 
 
@@ -293,7 +293,7 @@ def _number_as_text(case: Case) -> Finding | None:
         all=case.filled,
         some=some(numbers, 3),
         others=some(others, 3) or "-",
-        lines=number_line(case.name, case.column.stored, numbers),
+        lines=number_line(case.name, case.column.stored, numbers, sql_of(case.column)),
     )
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from filon.check.wording import derive_line, plain_name, sql_name, sql_text
+from filon.check.wording import derive_line, plain_name, sql_text
 from filon.engines.base import ColumnProfile
 
 DAY_S = 86_400
@@ -43,26 +43,25 @@ def day(seconds: float | None) -> str:
         return f"{seconds / (365.2425 * DAY_S) + 1970:.0f}"
 
 
-def date_parts(name: str, profile: ColumnProfile) -> list[tuple[str, str]]:
-    """Names and SQL of the features that a date column can give: those that vary in it."""
-    quoted = sql_name(name)
-    parts = [("month", f"month({quoted})"), ("weekday", f"isodow({quoted})")]
+def date_parts(name: str, profile: ColumnProfile, cell: str) -> list[tuple[str, str]]:
+    """Names and SQL of the features that a date column (`cell` in SQL) can give: those that vary in it."""
+    parts = [("month", f"month({cell})"), ("weekday", f"isodow({cell})")]
     span = (profile.maximum or 0.0) - (profile.minimum or 0.0)
     if span > 3 * 365 * DAY_S:
-        parts.insert(0, ("year", f"year({quoted})"))
+        parts.insert(0, ("year", f"year({cell})"))
     if any(edge % DAY_S for edge in (profile.minimum or 0.0, profile.maximum or 0.0)):  # quantiles may lie between two days
-        parts.append(("hour", f"hour({quoted})"))
+        parts.append(("hour", f"hour({cell})"))
     return [(plain_name(name, part), sql) for part, sql in parts]
 
 
-def date_lines(name: str, profile: ColumnProfile) -> str:
+def date_lines(name: str, profile: ColumnProfile, cell: str) -> str:
     """The same as lines for [data.derive]."""
-    return "; ".join(derive_line(part, sql) for part, sql in date_parts(name, profile))
+    return "; ".join(derive_line(part, sql) for part, sql in date_parts(name, profile, cell))
 
 
-def parse_lines(name: str, examples: Sequence[str]) -> str:
+def parse_lines(name: str, examples: Sequence[str], cell: str) -> str:
     """Lines for [data.derive] that read a date written in another form."""
-    words = sql_name(name)
+    words = cell
     if any(month in text.lower() for month in SPANISH for text in examples):
         words = f"lower({words})"
         for month, english in SPANISH.items():

@@ -10,7 +10,7 @@ from filon.check.dates import date_parts
 from filon.check.label import AFFIRMATIVE, choose_positive, profile_of
 from filon.check.settings import CheckSettings
 from filon.check.table import telling_values
-from filon.check.wording import plain_name
+from filon.check.wording import plain_name, sql_name
 from filon.engines.base import Column, ColumnProfile, Profile, Role, Source
 from filon.engines.profiling.numbers import number_text
 from filon.read.settings import DataSettings
@@ -113,7 +113,7 @@ def guess(source: Source, profile: Callable[[str], Profile], label: str = "") ->
     profile : the profile of all columns with the named column as label
     label : the column to predict when the user has said so; "" to guess it
     """
-    first = label or candidates(source.columns)[0]
+    first = label or candidates(_but_folders(source))[0]
     seen = profile(first)
     ranked = _ranked(source, seen)
     chosen = label or (ranked[0] if ranked else first)
@@ -121,6 +121,12 @@ def guess(source: Source, profile: Callable[[str], Profile], label: str = "") ->
         seen = profile(chosen)
     others = tuple(name for name in ranked if name != chosen)[:EXAMPLES]
     return _described(source, seen, chosen, others)
+
+
+def _but_folders(source: Source) -> tuple[Column, ...]:
+    """The columns of the files, without those that the folders' names give (year=2024/): they stand last and are seldom asked about."""
+    folders = {name for name, _value in source.files[0].partition} if source.files else set()
+    return tuple(column for column in source.columns if column.name not in folders) or source.columns
 
 
 def candidates(columns: tuple[Column, ...]) -> list[str]:
@@ -150,9 +156,10 @@ def _name_worth(name: str) -> int:
 
 def _ranked(source: Source, seen: Profile) -> list[str]:
     """Columns that can be a label, best first: names, then two classes, then few, then the last or first place."""
-    last = len(source.columns) - 1
+    columns = _but_folders(source)
+    last = len(columns) - 1
     found = []
-    for place, column in enumerate(source.columns):
+    for place, column in enumerate(columns):
         profile = profile_of(seen, column.name)
         filled = profile.rows - profile.missing
         if column.kind not in ("category", "boolean", "number") or profile.distinct < 2 or not filled:
@@ -199,7 +206,7 @@ def _described(source: Source, seen: Profile, label: str, others: tuple[str, ...
         dates=dates,
         codes=tuple(name for name, code in coded.items() if code == "check.code-as-number"),
         missing=tuple(dict.fromkeys(words)),
-        derive=tuple(part for name in dates for part in date_parts(name, profile_of(seen, name))),
+        derive=tuple(part for name in dates for part in date_parts(name, profile_of(seen, name), sql_name(name))),
     )
     return _halved(found, column) if any(one.code == "check.label-is-number" for one in checked.findings) else found
 

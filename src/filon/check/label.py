@@ -4,7 +4,7 @@ import difflib
 
 from filon.check.records import Finding
 from filon.check.settings import CheckSettings
-from filon.check.wording import derive_line, finding, not_missing, plain_name, sql_name, sql_text, toml_list, toml_text
+from filon.check.wording import derive_line, finding, not_missing, plain_name, sql_name, sql_of, sql_text, toml_list, toml_text
 from filon.engines.base import Column, ColumnProfile, LabelPlan, Profile
 from filon.engines.profiling.numbers import number_text
 from filon.errors import some
@@ -45,7 +45,7 @@ def look(label: Column, profile: Profile, data: DataSettings, settings: CheckSet
     column = profile_of(profile, label.name)
     empty = LabelPlan(column=label.name)
     if label.kind in ("other", "date"):
-        lines = derive_line(plain_name(label.name, "class"), f"{sql_name(label.name)} IS NOT NULL")
+        lines = derive_line(plain_name(label.name, "class"), f"{sql_of(label)} IS NOT NULL")
         return empty, [
             finding("blocker", "check.label-unusable", label.name, kind=label.stored if label.kind == "other" else "date", lines=lines)
         ]
@@ -100,7 +100,7 @@ def _quantity(label: Column, column: ColumnProfile, data: DataSettings) -> Findi
         distinct=column.distinct,
         minimum=number_text(column.minimum or 0.0),
         maximum=number_text(column.maximum or 0.0),
-        lines=derive_line(derived, f"{sql_name(label.name)} > {middle}"),
+        lines=derive_line(derived, f"{sql_of(label)} > {middle}"),
         derived=toml_text(derived),
     )
 
@@ -132,7 +132,7 @@ def _classes(label: Column, profile: Profile, data: DataSettings) -> tuple[Label
         return plan, [*found, *said]
     ordered = tuple(sorted(texts, key=_order))
     if data.positive is not None:
-        found.append(_positive_of_many(label.name, data.positive, texts))
+        found.append(_positive_of_many(label, data.positive, texts))
     return LabelPlan(column=label.name, classes=ordered if distinct <= TOO_MANY_CLASSES else ()), found
 
 
@@ -172,7 +172,7 @@ def _declared(label: Column, profile: Profile, data: DataSettings, texts: list[s
             )
         )
     if data.positive is not None and len(wanted) > 2:
-        found.append(_positive_of_many(name, data.positive, list(wanted)))
+        found.append(_positive_of_many(label, data.positive, list(wanted)))
     elif data.positive is not None:
         positive = match(data.positive, list(wanted))
         if positive is None:
@@ -220,10 +220,12 @@ def _positive_unknown(name: str, value: Value, texts: list[str], profile: Profil
     return finding("blocker", "check.positive-unknown", name, value=toml_text(str(value)), some=some(texts), positive=toml_text(near[0]))
 
 
-def _positive_of_many(name: str, value: Value, texts: list[str]) -> Finding:
-    derived = plain_name(name, "is_" + written(value))
-    line = derive_line(derived, f"{sql_name(name)} = {sql_text(written(value))}")
-    return finding("blocker", "check.positive-of-many", name, distinct=len(texts), some=some(texts), lines=line, derived=toml_text(derived))
+def _positive_of_many(label: Column, value: Value, texts: list[str]) -> Finding:
+    derived = plain_name(label.name, "is_" + written(value))
+    line = derive_line(derived, f"{sql_of(label)} = {sql_text(written(value))}")
+    return finding(
+        "blocker", "check.positive-of-many", label.name, distinct=len(texts), some=some(texts), lines=line, derived=toml_text(derived)
+    )
 
 
 def _sizes(plan: LabelPlan, profile: Profile, settings: CheckSettings) -> list[Finding]:

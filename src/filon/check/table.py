@@ -3,7 +3,7 @@
 from filon.check.columns import missing_words
 from filon.check.label import profile_of
 from filon.check.records import Finding
-from filon.check.wording import REASON, derive_line, finding, not_missing, plain_name, sql_name, toml_list, toml_text
+from filon.check.wording import REASON, derive_line, finding, not_missing, plain_name, sql_of, toml_list, toml_text
 from filon.engines.base import Column, Profile, Source
 from filon.engines.profiling.numbers import number_text
 from filon.errors import some
@@ -60,7 +60,7 @@ def _time(source: Source, profile: Profile, data: DataSettings) -> list[Finding]
     column = profile_of(profile, name)
     if column.kind not in ("date", "number"):
         derived = plain_name(name, "date")
-        line = derive_line(derived, f"TRY_CAST({sql_name(name)} AS TIMESTAMP)")
+        line = derive_line(derived, f"TRY_CAST({sql_of(next(one for one in source.columns if one.name == name))} AS TIMESTAMP)")
         return [finding("blocker", "check.time-unusable", name, kind=column.kind, lines=line, derived=toml_text(derived))]
     return (
         [finding("warning", "check.time-missing", name, rows=column.missing, all=column.rows, where=not_missing(name))]

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 
 from filon.check.records import Fact, Finding, Level
+from filon.engines.base import Column
+from filon.engines.modules import is_python
 from filon.errors import CODES, some
 from filon.pages import Lang, Numbers, Words
 
@@ -111,6 +113,15 @@ def sql_name(name: str) -> str:
     ('"Product ID"', 'age')
     """
     return name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'
+
+
+def sql_of(column: Column) -> str:
+    """A column in SQL that may stand under [data.derive]: one of the recipe's own by its expression, for none of them sees another.
+
+    >>> sql_of(Column(name="rate", kind="number", sql="paid / due")), sql_of(Column(name="age", kind="number"))
+    ('(paid / due)', 'age')
+    """
+    return f"({column.sql})" if column.sql and not is_python(column.sql) else sql_name(column.name)
 
 
 def sql_text(value: str) -> str:

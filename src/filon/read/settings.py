@@ -63,6 +63,14 @@ class DataSettings(Settings):
     missing: tuple[str, ...] = Field(default=MISSING_WORDS, description="CSV cells that mean missing")
     csv: CsvSettings = CsvSettings()
 
+    @field_validator("derive")
+    @classmethod
+    def _says_something(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, sql in value.items():
+            if not name.strip() or not sql.strip():
+                raise ValueError(f"a derived column has a name and an expression; {name!r} = {sql!r} lacks one")
+        return value
+
     @field_validator("key", "drop", "source", mode="before")
     @classmethod
     def _one_is_many(cls, value: object, info: object) -> object:

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.unit.check.files import checked_file
 from tests.unit.check.looking import ANSWERS, SPREAD, codes, found, looked, role
 
 import filon
@@ -227,6 +228,16 @@ def test_category_of_very_many_values_is_a_warning_and_stays() -> None:
 def test_infinite_cells_are_counted() -> None:
     one = found(looked({**BASE, "r": [float("inf"), float("-inf"), *SPREAD[2:]]}), "check.infinite")
     assert (one.level, one.facts["rows"]) == ("warning", 2)
+
+
+def test_the_line_for_a_derived_column_can_be_pasted(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("x,y\n" + "".join(f"{place % 20},{'ab'[place % 2]}\n" for place in range(300)))
+    derive = {"rate": "1 / x"}
+    one = found(checked_file(path, "y", derive=derive), "check.infinite")
+    line = tomllib.loads(one.fix.split("[data.derive]: ")[1])
+    again = checked_file(path, "y", derive={**derive, **line})
+    assert (role(again, "rate_finite"), [one.column for one in again.findings if one.code == "check.infinite"]) == ("feature", ["rate"])
 
 
 def test_text_in_a_number_column_is_shown_with_its_row() -> None:

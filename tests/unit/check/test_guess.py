@@ -132,3 +132,11 @@ def test_ids_of_a_draft_are_those_that_check_leaves_out() -> None:
 def test_all_classes_of_a_label_are_counted() -> None:
     found = guessed({"x": [*SPREAD, *SPREAD], "y": [f"c{place % 60}" for place in range(600)]}, "y")
     assert len(found.classes) == 60
+
+
+def test_what_folders_are_named_after_is_not_taken_for_the_label(tmp_path: Path) -> None:
+    for zone in (1, 2):
+        file = tmp_path / f"zone={zone}" / "part.csv"
+        file.parent.mkdir()
+        file.write_text("x,bought\n" + "".join(f"{x},{answer}\n" for x, answer in zip(SPREAD, ANSWERS, strict=True)))
+    assert guessed_file(tmp_path).label == "bought"

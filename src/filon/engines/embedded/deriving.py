@@ -1,6 +1,7 @@
 """Derived columns and the row filter: the recipe's SQL is refused when it is no function of one row, and typed by DuckDB."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -65,8 +66,12 @@ def refuse_unless_rowwise(sql: str, where: str) -> None:
         )
 
 
-def bind(connection: "duckdb.DuckDBPyConnection", column: Column, view: str, names: list[str]) -> str:
+def bind(connection: "duckdb.DuckDBPyConnection", column: Column, view: str, names: list[str], derived: Iterable[str] = ()) -> str:
     """DuckDB's type of a derived column over the rows of a view.
+
+    Parameters
+    ----------
+    names, derived : the source's columns and the recipe's own, for the words of an error
 
     Raises
     ------
@@ -79,7 +84,11 @@ def bind(connection: "duckdb.DuckDBPyConnection", column: Column, view: str, nam
     try:
         described = connection.execute(f"DESCRIBE SELECT (\n{column.sql}\n) AS x FROM {view}").fetchall()
     except duckdb.Error as exc:
-        raise _bad_sql(column.sql, where, _plain(str(exc)), names) from exc
+        found = _bad_sql(column.sql, where, _plain(str(exc)), names)
+        if other := next((name for name in derived if f'"{name}" not found' in str(exc)), None):
+            fix = f'write the expression of "{other}" into {where}: derived columns are made of source columns, none sees another'
+            found = RecipeError(found.code, found.what, found.why, fix)
+        raise found from exc
     return str(described[0][1])
 
 

@@ -125,6 +125,13 @@ def translated(exc: Exception, source: Source, scratch: Path) -> FilonError:
             _first(said),
             "fetch it again; `gzip -t FILE` tells whether it is whole",
         )
+    if "hive partition mismatch" in low:
+        return DataError(
+            "read.schemas-differ",
+            "the folders of the source do not name the same columns",
+            _first(said),
+            "name each folder column=value, an equals sign in the value as %3D",
+        )
     if "parquet" in low or "thrift" in low or "snappy" in low or "magic bytes" in low:
         return DataError(
             "read.parquet-damaged",

@@ -85,7 +85,7 @@ def make_views(connection: "duckdb.DuckDBPyConnection", source: Source, scratch:
     said = sql_of(source)
     _make_cells(connection, source, plain, misfits, said)
     names = [column.name for column in plain]
-    types = {column.name: bind(connection, column, "cells", names) for column in derived}
+    types = {column.name: bind(connection, column, "cells", names, [one.name for one in derived]) for column in derived}
     added = [f"(\n{column.sql}\n) AS {quoted(column.name)}" for column in derived]
     connection.execute(f"CREATE VIEW derived AS SELECT {', '.join(['*', *added])} FROM cells")
     derived = [_settle(connection, column, types[column.name], source, scratch) for column in derived]

@@ -557,3 +557,18 @@ def test_the_columns_of_a_wide_csv_cost_no_square_of_their_number(tmp_path: Path
     found = sum(batch.num_rows for batch in table.batches([*table.names, *map(misfit_of, table.misfits)]))
     assert (found, len(table.misfits)) == (60, wide)
     assert time.process_time() - begun < 8  # DuckDB's optimizer alone takes more than twenty
+
+
+def test_an_equals_sign_in_a_folders_value_is_told(tmp_path: Path) -> None:
+    for value in ("a", "x=y"):
+        (tmp_path / "t" / f"zone={value}").mkdir(parents=True)
+        pq.write_table(pa.table({"x": [1.0], "y": ["a"]}), tmp_path / "t" / f"zone={value}" / "a.parquet")
+    with pytest.raises(DataError, match=r"read\.schemas-differ") as told:
+        whole(open_source(tmp_path, {"source": "t", "label": "y"}))
+    assert "%3D" in told.value.fix
+
+
+def test_a_derived_column_that_names_another_is_told_to_write_it_out(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"read\.derive-sql") as told:
+        opened(tmp_path, "x,y\n1,a\n2,b\n", derive={"twice": "x * 2", "more": "twice + 1"})
+    assert 'the expression of "twice"' in told.value.fix
