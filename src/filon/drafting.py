@@ -16,6 +16,7 @@ from filon.pages import Lang
 from filon.read.columns import refuse_unusable
 from filon.read.reading import look
 from filon.read.settings import DataSettings
+from filon.recipe import recipe_from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +34,10 @@ def draft(folder: Path, data: str, label: str, name: str, lang: Lang, engine: En
     Raises
     ------
     DataError : `read.label-missing` when the label named is not a column
-    RecipeError : `read.type-impossible` when it is of no use as one
+    RecipeError : `read.type-impossible` when it is of no use as one; `recipe.bad-value` when no recipe can have the name
     """
+    if name:  # refused before the look, and not by the first command that reads the recipe
+        recipe_from({"name": name, "data": {"source": "t.csv", "label": "y"}}, folder)
     source = look(DataSettings(source=data, label=label), Path.cwd(), listen)
     names = [column.name for column in source.columns]
     if label and label not in names:

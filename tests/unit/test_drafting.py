@@ -7,6 +7,7 @@ import pytest
 import filon
 from filon.api import init
 from filon.drafting import _name, _relative
+from filon.errors import RecipeError
 
 
 def test_a_recipe_in_a_folder_that_is_a_link_finds_its_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,3 +48,12 @@ def test_a_name_is_made_of_plain_letters() -> None:
         "table",
         "ventas",
     ]
+
+
+def test_no_recipe_is_written_under_a_name_that_every_command_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "t.csv").write_text("a,y\n1,b\n2,c\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RecipeError, match=r"recipe\.bad-value") as refused:
+        init("made", data="t.csv", name="our model")
+    assert "a name is 1 to 100 letters" in refused.value.why
+    assert not (tmp_path / "made").exists()
