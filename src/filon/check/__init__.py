@@ -7,6 +7,7 @@ from filon.check.records import LEVELS, Checked, Finding
 from filon.check.settings import CheckSettings
 from filon.check.wording import grouped
 from filon.engines.base import Column, Profile, Source
+from filon.errors import DataError
 from filon.read.settings import DataSettings
 
 __all__ = ["Checked", "Finding", "check"]
@@ -35,7 +36,18 @@ def check(profile: Profile, source: Source, settings: CheckSettings, data: DataS
     ----------
     profile : of all rows, as the engine made it
     source : of the table that was profiled, roles as `read` gives them
+
+    Raises
+    ------
+    DataError : `read.no-rows` when data.where leaves none
     """
+    if data.where and not profile.rows:
+        raise DataError(
+            "read.no-rows",
+            "data.where leaves no row",
+            f"{data.where!r} holds in none of {source.origin}",
+            "correct data.where in the recipe",
+        )
     label_column = next(column for column in source.columns if column.role == "label")
     plan, found = label.look(label_column, profile, data, settings)
     found += table.rows(profile)

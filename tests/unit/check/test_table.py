@@ -1,6 +1,11 @@
 import datetime as dt
+from pathlib import Path
 
+import pytest
+from tests.unit.check.files import checked_file
 from tests.unit.check.looking import ANSWERS, SPREAD, codes, found, looked
+
+from filon.errors import DataError
 
 BASE = {"x": SPREAD, "y": ANSWERS}
 
@@ -85,3 +90,11 @@ def test_values_of_the_commonest_class_settle_nothing() -> None:
     labels = ["no"] * 250 + ["yes"] * 50
     kind = ["a" if place < 60 else "b" for place in range(300)]
     assert "check.telling-value" not in codes(looked({"x": SPREAD, "kind": kind, "y": labels}))
+
+
+def test_a_filter_that_leaves_no_row_is_told_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("x,y\n1,a\n2,b\n")
+    with pytest.raises(DataError, match=r"read\.no-rows") as told:
+        checked_file(path, "y", where="x > 100")
+    assert "x > 100" in told.value.why
