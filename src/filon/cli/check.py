@@ -1,20 +1,22 @@
 """`filon check`."""
 
+from pathlib import Path
+
 import click
 
-from filon.cli.options import engine_options, recipe_options, shared
+from filon.cli.options import Page, engine_options, recipe_options, shared
 
 
 @click.command("check")
 @recipe_options
-@click.option("--html", "html", type=click.Path(dir_okay=False), default=None, help="Also write the profile page there.")
+@click.option("--html", "html", type=Page(), metavar="FILE", default=None, help="Also write the profile page there.")
 @click.option("--on", "place", metavar="PLACE", default=None, help="Instead: is everything there for a job at this place (emr)?")
 @engine_options
 @shared
 def command(
     recipe: str,
     sets: tuple[str, ...],
-    html: str | None,
+    html: Path | None,
     place: str | None,
     engine: str,
     threads: int | None,

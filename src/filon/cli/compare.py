@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from filon.cli.options import shared
+from filon.cli.options import Page, shared
 
 if TYPE_CHECKING:
     from filon.pages import Lang
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("left", metavar="RUN", type=str)
 @click.argument("right", metavar="RUN", type=str)
 @click.option("--data", default=None, help="A labelled table (default: the rows in both test folds, read again).")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("compare.html"), show_default=True, help="The page.")
+@click.option("--out", type=Page(), metavar="FILE", default=Path("compare.html"), show_default=True, help="The page.")
 @click.option("--lang", type=click.Choice(["en", "es"]), default="en", show_default=True, help="Language of the page.")
 @click.option(
     "--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True, help="Where runs are kept."

@@ -1,7 +1,9 @@
 """Options that every command shares."""
 
 import math
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -21,6 +23,20 @@ class Finite(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)
         return number
+
+
+class Page(click.Path):
+    """A page to be written; never a file of another kind, such as the recipe in `filon check --html filon.toml`."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, or click's own refusal (exit 2)."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if path.suffix.lower() not in (".html", ".htm"):
+            self.fail(f"a page is written there, and {value} does not end in .html.", param, ctx)
+        return path
 
 
 def shared(function: Command) -> Command:

@@ -3,6 +3,8 @@
 import pytest
 from click.testing import CliRunner
 
+from filon.cli.check import command as check
+from filon.cli.compare import command as compare
 from filon.cli.cost import command as cost
 from filon.cli.evaluate import command as evaluate
 from filon.cli.explain import command as explain
@@ -48,3 +50,13 @@ def test_no_job_is_sent_in_the_place_of_a_stream():
     done = CliRunner().invoke(predict, words)
     assert done.exit_code == 2
     assert "sends a job that ends" in done.output
+
+
+@pytest.mark.parametrize(("command", "words"), [(check, ["--html"]), (compare, ["latest", "latest", "--out"])])
+def test_a_page_is_never_written_over_a_recipe_or_a_table(command, words, tmp_path):
+    recipe = tmp_path / "filon.toml"
+    recipe.write_text('name = "mine"')
+    done = CliRunner().invoke(command, [*words, str(recipe)])
+    assert done.exit_code == 2
+    assert "does not end in .html" in done.output
+    assert recipe.read_text() == 'name = "mine"'
