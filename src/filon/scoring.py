@@ -106,6 +106,9 @@ def predict_stream(
         try:
             source = _source(bundle, files, silence, "" if "://" in data and not is_remote(data) else data)
         except DataError as exc:
+            if exc.code == "read.schemas-differ":
+                again = "write the one file again with the schema of the other, under its own name, and start the stream again: it goes on"
+                raise DataError(exc.code, "files that arrived together do not have the same columns", exc.why, again) from exc
             if exc.code not in ("read.no-rows", "read.empty"):
                 raise
             return Written(rows=0, scored=0, rejected=0)

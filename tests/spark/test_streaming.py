@@ -22,7 +22,7 @@ from tests.unit.package.conftest import rows, seal
 from filon.bundles import predict_stream
 from filon.engines.spark import streaming
 from filon.engines.spark.session import Session
-from filon.errors import RecipeError, SetupError
+from filon.errors import DataError, RecipeError, SetupError
 from filon.package import Bundle
 
 pytestmark = [pytest.mark.spark]
@@ -176,6 +176,17 @@ def test_file_that_cannot_be_scored_stops_the_stream_with_its_error(arrivals: Ar
         arrivals.stream()
     assert getattr(caught.value, "code", "") == "read.columns-lacking"
     assert [one.name for one in (arrivals.folder / "out").iterdir()] == ["_filon.json"]
+
+
+def test_files_of_one_batch_that_differ_are_told_with_what_lets_the_stream_go_on(arrivals: Arrivals) -> None:
+    made = rows(60)
+    arrivals.send("a", made.slice(0, 40))
+    arrivals.send("b", made.slice(40).set_column(0, "age", made["age"].slice(40).cast(pa.string())))
+    with pytest.raises(DataError, match="arrived together") as caught:
+        arrivals.stream()
+    assert "b.parquet" in caught.value.why
+    arrivals.send("b", made.slice(40))  # what the fix says
+    assert arrivals.stream().scored == 60
 
 
 def test_sigterm_ends_the_stream_after_the_batch_under_way(arrivals: Arrivals) -> None:
