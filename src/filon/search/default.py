@@ -105,6 +105,9 @@ PATIENCE = 60
 ROUNDS, ROUNDS_OF_MANY = 2_000, 400
 """Rounds at most; with many classes each round grows a tree for every class, so eta is doubled there."""
 
+LEAST_ROWS = 40
+"""Rows of train + validation from which parts are drawn: with ten, one of five parts would soon be empty."""
+
 MOST_TREES = 6_000
 """Trees of an average: beyond, one row no longer answers within a fraction of a millisecond, and the bundle passes 30 MB."""
 
@@ -128,13 +131,14 @@ def search_default(ledger: Ledger, plan: FitPlan, budget: Budget, seed: int) -> 
 
 
 def tier_of(ledger: Ledger) -> Tier:
-    """By the cells of train + validation and the trees of a round. Rows by time are not cross-validated: the future would teach."""
+    """By the cells of train + validation and the trees of a round. A handful of rows is not cross-validated, and rows by time are not: the
+    future would teach."""
     folds = ledger.folds
     rows = folds.info["train"].rows + folds.info["valid"].rows
     outputs = 1 if len(folds.encoding.classes) == 2 else len(folds.encoding.classes)
     cells = rows * len(folds.encoding.features) * outputs
     tier = next(tier for tier in TIERS if cells <= tier.most_cells)
-    return replace(tier, parts=0) if folds.plan.by == "time" else tier
+    return replace(tier, parts=0) if folds.plan.by == "time" or rows < LEAST_ROWS else tier
 
 
 def _portfolio(ledger: Ledger, tier: Tier, seed: int) -> list[Trial]:

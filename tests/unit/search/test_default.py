@@ -31,6 +31,13 @@ def test_small_tables_are_cross_validated_and_large_ones_are_not() -> None:
     assert parts_of(large) == {None}
 
 
+def test_a_handful_of_rows_is_not_cut_into_parts() -> None:
+    engine, folds = FakeEngine(), FakeFolds(train_rows=20)
+    folds.info = {name: replace(one, rows=10) for name, one in folds.info.items()}
+    run(engine, folds)
+    assert parts_of(engine) == {None}
+
+
 def test_rows_by_time_are_never_cross_validated() -> None:
     engine = FakeEngine()
     run(engine, FakeFolds(train_rows=1000, by="time"))
