@@ -44,7 +44,7 @@ class XGBoostGrid(Settings):
     subsample: Axis[Share] = 1.0
     colsample_bytree: Axis[Share] = 1.0
     colsample_bynode: Axis[Share] = 1.0
-    reg_lambda: Axis[Weight] = 1.0
+    reg_lambda: Axis[float] = 1.0
     reg_alpha: Axis[Weight] = 0.0
     gamma: Axis[Weight] = 0.0
     max_bin: Axis[Bins] = 256
