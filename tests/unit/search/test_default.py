@@ -149,14 +149,17 @@ def test_larger_tables_are_given_no_more_trials() -> None:
     assert trials == sorted(trials, reverse=True)
 
 
-def test_when_the_time_is_up_the_best_found_until_then_is_still_fitted_and_wins() -> None:
-    class Slow(FakeEngine):
-        def fit(self, folds: Any, trials: Any, plan: FitPlan) -> Any:
-            for fitted in super().fit(folds, trials, plan):
-                if plan.deadline_s is not None and len(self.fitted) > 25:
-                    return
-                yield fitted
+class Slow(FakeEngine):
+    """Its time is up after 25 fits."""
 
+    def fit(self, folds: Any, trials: Any, plan: FitPlan) -> Any:
+        for fitted in super().fit(folds, trials, plan):
+            if plan.deadline_s is not None and len(self.fitted) > 25:
+                return
+            yield fitted
+
+
+def test_when_the_time_is_up_the_best_found_until_then_is_still_fitted_and_wins() -> None:
     choice = run(Slow(), FakeFolds(train_rows=1000), {"budget": {"minutes": 1}})
     assert [record.state for record in choice.records if record.parts] == ["done"] * 4 + ["skipped"] * 7
     assert len(choice.members) == 4
@@ -164,13 +167,6 @@ def test_when_the_time_is_up_the_best_found_until_then_is_still_fitted_and_wins(
 
 
 def test_what_time_cut_short_is_resumed_with_each_model_under_its_own_number() -> None:
-    class Slow(FakeEngine):
-        def fit(self, folds: Any, trials: Any, plan: FitPlan) -> Any:
-            for fitted in super().fit(folds, trials, plan):
-                if plan.deadline_s is not None and len(self.fitted) > 25:
-                    return
-                yield fitted
-
     def by_settings(trial: Trial, plan: FitPlan) -> float:
         return 0.1 * float(str(trial.settings.get("max_depth", 0))) + float(str(trial.settings.get("colsample_bynode", 0)))
 

@@ -118,14 +118,8 @@ def test_every_family_has_its_best() -> None:
     assert choice.best["random_forest"].trial.settings["maxDepth"] == 6
 
 
-@pytest.mark.parametrize("strategy", ["grid", "halving", "tpe", "auto"])
-@pytest.mark.parametrize("stopped_after", [0, 1, 3])
-def test_a_killed_search_resumes_without_fitting_anything_again(strategy: str, stopped_after: int) -> None:
-    named = {} if strategy == "auto" else {**SMALL, **FOREST}
-    settings = settings_of(**named, budget={"strategy": strategy, **({"trials": 12} if strategy == "tpe" else {})})
-    whole_engine = FakeEngine()
-    whole = run(settings, whole_engine)
-    kept, killed = Kept(), FakeEngine()
+def die_in_search(settings: SearchSettings, kept: Kept, stopped_after: int) -> None:
+    """A search that is killed once it has kept more records than that."""
 
     class KilledError(Exception): ...
 
@@ -135,7 +129,18 @@ def test_a_killed_search_resumes_without_fitting_anything_again(strategy: str, s
             raise KilledError
 
     with pytest.raises(KilledError):
-        search(FakeFolds(), settings, killed, seed=42, keep=dying)
+        search(FakeFolds(), settings, FakeEngine(), seed=42, keep=dying)
+
+
+@pytest.mark.parametrize("strategy", ["grid", "halving", "tpe", "auto"])
+@pytest.mark.parametrize("stopped_after", [0, 1, 3])
+def test_a_killed_search_resumes_without_fitting_anything_again(strategy: str, stopped_after: int) -> None:
+    named = {} if strategy == "auto" else {**SMALL, **FOREST}
+    settings = settings_of(**named, budget={"strategy": strategy, **({"trials": 12} if strategy == "tpe" else {})})
+    whole_engine = FakeEngine()
+    whole = run(settings, whole_engine)
+    kept = Kept()
+    die_in_search(settings, kept, stopped_after)
     written = list(kept.records)
     engine = FakeEngine()
     resumed = run(settings, engine, kept, done=written)
@@ -151,16 +156,7 @@ def test_a_killed_search_resumes_without_fitting_anything_again(strategy: str, s
 @pytest.mark.parametrize("stopped_after", range(8))
 def test_each_of_twins_has_its_line_though_killed_between_them(stopped_after: int) -> None:
     whole, kept = run(settings_of(**FOREST), FakeEngine()), Kept()
-
-    class KilledError(Exception): ...
-
-    def dying(record: TrialRecord, fitted: Fitted) -> None:
-        kept(record, fitted)
-        if len(kept.records) > stopped_after:
-            raise KilledError
-
-    with pytest.raises(KilledError):
-        search(FakeFolds(), settings_of(**FOREST), FakeEngine(), seed=42, keep=dying)
+    die_in_search(settings_of(**FOREST), kept, stopped_after)
     resumed = run(settings_of(**FOREST), FakeEngine(), kept, done=tuple(kept.records))
     assert resumed.records == whole.records
     assert sorted(record.number for record in kept.records) == [1, 2, 3, 4, 5, 6, 7, 8]
