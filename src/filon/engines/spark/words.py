@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from traceback import extract_tb
 from typing import TypeVar
 
 import pyarrow as pa
@@ -61,11 +60,26 @@ LOST = "SparkContext was shut ?down|SparkContext has been shut ?down|stopped Spa
 
 def _is_lost(exc: BaseException, said: str) -> bool:
     """Whether no other job can be done: Spark's own JVM is gone (the system takes it when memory runs out), or its application ended."""
-    if type(exc).__name__ == "Py4JNetworkError":
+    if type(exc).__name__ == "Py4JNetworkError" or re.search(LOST, said):
         return True
-    if isinstance(exc, ConnectionError):
-        return any("py4j" in frame.filename for frame in extract_tb(exc.__traceback__))
-    return re.search(LOST, said) is not None
+    # A JVM that ends in the middle of an answer leaves an error of any kind: EOFError, a refused socket, "An error occurred while calling"
+    return not _jvm_answers()
+
+
+def _jvm_answers() -> bool:
+    """Whether the JVM of this process answers; True where there is none (Connect, or nothing was started)."""
+    try:
+        from pyspark import SparkContext
+    except ImportError:
+        return True
+    context = SparkContext._active_spark_context
+    if context is None:
+        return True
+    try:
+        context._jvm.java.lang.System.nanoTime()  # no JVM once it is stopped: lost as well
+    except Exception:
+        return False
+    return True
 
 
 def _said(exc: BaseException) -> str:
