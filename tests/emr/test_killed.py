@@ -24,6 +24,7 @@ ZYGOTE = """
 # imports once, then forks a victim for each line it is told: starting Python fifty times would take most of the time
 import json, os, sys
 import boto3
+from tests.servers import aws
 from filon.events import silence
 from filon.places.base import Job
 from filon.places.emr.cleanup import delete, find_doomed
@@ -39,6 +40,8 @@ def act(told):
     else:
         delete(place.aws, place.ledger, find_doomed(place.aws, place.ledger, place.bucket), silence)
 
+for service in ("emr", "s3", "sts", "ec2", "iam", "pricing", "cloudwatch"):
+    boto3.client(service, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
 for line in sys.stdin:
     ready, go = os.pipe()
     pid = os.fork()

@@ -16,10 +16,16 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import botocore.loaders
+import botocore.session
 import pytest
+
+# Each client would read its service's megabyte of descriptions again, a hundred times in a module
+botocore.session.create_loader = cache(botocore.loaders.create_loader)
 
 READY_S = 60
 BUCKET = "mine"
@@ -128,7 +134,7 @@ def aws_server(folder: Path, **environment: str) -> Iterator[Account]:
             stderr=log,
             start_new_session=True,
             cwd=Path(__file__).resolve().parents[2],
-            env={**os.environ, **account.environment(), **environment},
+            env={**os.environ, **account.environment(), "MOTO_EC2_LOAD_DEFAULT_AMIS": "false", **environment},
         )
     try:
         _wait(process, account, folder / "log")

@@ -6,6 +6,7 @@ import os
 import tarfile
 import zipfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,9 @@ class Wire:
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
 
+    @cached_property
     def client(self) -> Any:
-        """A client of its own for each thread: they are cheap beside what they carry."""
+        """One client for all threads: making one reads a megabyte of descriptions."""
         import boto3
         from botocore.config import Config
 
@@ -51,7 +53,7 @@ class Wire:
 
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         try:
-            data = self.client().get_object(Bucket=bucket, Key=key)["Body"].read()
+            data = self.client.get_object(Bucket=bucket, Key=key)["Body"].read()
         except ClientError as exc:
             raise FileNotFoundError(f"File does not exist: {uri} ({exc})") from exc
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +63,7 @@ class Wire:
     def put(self, uri: str, data: bytes) -> None:
         """Bytes as an object."""
         bucket, _, key = uri.removeprefix("s3://").partition("/")
-        self.client().put_object(Bucket=bucket, Key=key, Body=data)
+        self.client.put_object(Bucket=bucket, Key=key, Body=data)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -36,10 +36,13 @@ class StepLogs:
         """While the step runs, now and then what it has written so far."""
 
         def work() -> None:
+            sent = b""
             while process.poll() is None:
                 time.sleep(PIECE_S)
                 with suppress(Exception):  # a piece that is not sent is in the next one
-                    self._send(f"containers/{self._application}/{self._container}/stderr.gz", (folder / "stderr").read_bytes())
+                    if (said := (folder / "stderr").read_bytes()) != sent:
+                        self._send(f"containers/{self._application}/{self._container}/stderr.gz", said)
+                        sent = said
 
         threading.Thread(target=work, daemon=True).start()
 
