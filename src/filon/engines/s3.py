@@ -2,6 +2,7 @@
 
 import configparser
 import os
+import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -172,7 +173,7 @@ def translated(exc: Exception, uri: str) -> FilonError:
             f"{endpoint} answers 403: {said[:200]}",
             "set AWS_PROFILE (or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) to someone who may s3:GetObject and s3:ListBucket there",
         )
-    return _unreachable(uri, said[:240])
+    return _unreachable(uri, re.sub(r" after \d+ ms", "", said)[:240])  # the same words every time, on every engine
 
 
 def _parent(uri: str) -> str:

@@ -17,7 +17,9 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -29,6 +31,8 @@ from filon.places.lanes import Lane, Versions, own_versions, require_lane
 from filon.places.wheels import download, own, own_files, pins, requirements, unpack
 
 SITE = "site-packages"
+UNUSED_S = 30 * 24 * 3600
+"""An environment in the cache that no job took along for so long is deleted when the next one is built."""
 
 PROBE = """
 import importlib, json, sys
@@ -99,17 +103,39 @@ def build(
 def cached(
     lane: Lane, *, extra: Sequence[str] = (), constraint: Path | None = None, machine: str = "x86_64", listen: Listen = silence
 ) -> Environment:
-    """As `build`, kept under the user's cache by what goes into it, so that an unchanged environment costs nothing."""
+    """As `build`, kept under the user's cache by what goes into it, so that an unchanged environment costs nothing; of several processes
+    that want the same one, the first builds it and the others wait."""
+    import fcntl
+
     key = environment_key(lane, extra=extra, constraint=constraint, machine=machine)
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "filon" / "environments"
     archive, facts = folder / f"{lane.name}-{key}.tar.gz", folder / f"{lane.name}-{key}.json"
-    if archive.exists() and facts.exists():
-        told = json.loads(facts.read_text(encoding="utf-8"))
-        return Environment(**{**told, "path": archive, "packages": tuple(told["packages"])})
-    made = build(lane, archive, extra=extra, constraint=constraint, machine=machine, listen=listen)
-    plain = {item.name: getattr(made, item.name) for item in fields(made)}
-    write_atomic(facts, json.dumps({**plain, "path": archive.name}, indent=1))
-    return made
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{lane.name}-{key}.lock").open("w") as turn:
+        try:
+            fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            listen(Event(stage="package", text="waiting: another process builds this environment"))
+            fcntl.flock(turn, fcntl.LOCK_EX)
+        if archive.exists() and facts.exists():
+            archive.touch()
+            told = json.loads(facts.read_text(encoding="utf-8"))
+            return Environment(**{**told, "path": archive, "packages": tuple(told["packages"])})
+        made = build(lane, archive, extra=extra, constraint=constraint, machine=machine, listen=listen)
+        plain = {item.name: getattr(made, item.name) for item in fields(made)}
+        write_atomic(facts, json.dumps({**plain, "path": archive.name}, indent=1))
+        _forget_unused(folder)
+        return made
+
+
+def _forget_unused(folder: Path) -> None:
+    """Each is a quarter of a gigabyte, and every change of a version makes another."""
+    for archive in folder.glob("*.tar.gz"):
+        with suppress(OSError):  # another process did it
+            if archive.stat().st_mtime < time.time() - UNUSED_S:
+                archive.unlink()
+                for beside in (".json", ".lock"):
+                    archive.with_name(archive.name.removesuffix(".tar.gz") + beside).unlink(missing_ok=True)
 
 
 def environment_key(lane: Lane, *, extra: Sequence[str] = (), constraint: Path | None = None, machine: str = "x86_64") -> str:

@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import tarfile
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from filon.errors import SetupError
+from filon.events import Event
 from filon.places.environment import build, cached, environment_key, lane_of_archive, pack, probe, starter
 from filon.places.lanes import find_lane
 from filon.places.wheels import download, missing, own, pins, requirements, unpack
@@ -131,10 +134,23 @@ def test_a_version_without_wheels_is_told_in_pip_s_words(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_the_environment_of_a_lane_imports_and_comes_out_the_same_twice(tmp_path: Path) -> None:
-    made = [cached(LANE), build(LANE, tmp_path / "again.tar.gz")]
-    assert made[0].sha256 == made[1].sha256
+def test_the_environment_of_a_lane_imports_and_comes_out_the_same_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_CACHE_DIR", os.environ.get("PIP_CACHE_DIR") or str(Path.home() / ".cache" / "pip"))
+    unused, used = (tmp_path / "cache" / "filon" / "environments" / f"{name}.tar.gz" for name in ("unused", "used"))
+    for file, days in ((unused, 31), (used, 29)):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        os.utime(file, (time.time() - days * 24 * 3600,) * 2)
+    heard: list[Event] = []
+    with ThreadPoolExecutor(2) as both:
+        made = list(both.map(lambda _: cached(LANE, listen=heard.append), range(2)))
+    assert made[0] == made[1]
+    said = [event.text for event in heard]
+    assert (said.count("the archive"), said.count("waiting: another process builds this environment")) == (1, 1), said
+    assert build(LANE, tmp_path / "again.tar.gz").sha256 == made[0].sha256
     assert cached(LANE) == made[0]
+    assert (unused.exists(), used.exists()) == (False, True)
     assert made[0].checked
     assert not [name for name in made[0].packages if name.startswith(("pyspark", "py4j"))]
 
