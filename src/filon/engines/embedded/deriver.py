@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from filon.engines.base import Column, Source
 from filon.engines.cast import quoted
@@ -17,6 +18,8 @@ from filon.engines.embedded.functions import apply
 from filon.engines.embedded.session import connect, in_our_words
 from filon.engines.embedded.views import make_views
 from filon.engines.modules import is_python
+from filon.errors import DataError
+from filon.rows.cells import is_text
 
 if TYPE_CHECKING:
     import duckdb
@@ -43,7 +46,8 @@ class Deriver:
 
         Raises
         ------
-        RecipeError : `read.derive-sql`; DataError, EngineError : `read.*`, when a row's values break an expression
+        RecipeError : `read.derive-sql`; DataError, EngineError : `read.*`, when a row's values break an expression, or a text where
+            a date belongs is none
         """
         batch = _without_nan(batch)
         source = self._source(batch.schema)
@@ -56,6 +60,7 @@ class Deriver:
             finally:
                 connection.unregister("raw")
         rows = pa.RecordBatch.from_arrays([cells.combine_chunks() for cells in found.columns], names=found.column_names)
+        self._refuse_no_dates(batch, rows)
         given = [column.name for column in self.columns if not column.sql]
         calculated = apply(rows.select(given), self.columns, base="")  # the modules of a served model are installed ones
         every = {
@@ -63,6 +68,21 @@ class Deriver:
             **dict(zip(calculated.schema.names, calculated.columns, strict=True)),
         }
         return pa.RecordBatch.from_arrays([every[column.name] for column in self.columns], names=[column.name for column in self.columns])
+
+    def _refuse_no_dates(self, batch: pa.RecordBatch, rows: pa.RecordBatch) -> None:
+        """An expression over such a cell would take it for a missing one."""
+        for column in self.columns:
+            if column.sql or column.kind != "date" or not is_text(batch.schema.field(column.name).type):
+                continue
+            texts = pc.utf8_trim_whitespace(batch.column(column.name).cast(pa.large_string()))
+            lost = pc.and_kleene(pc.not_equal(texts, ""), pc.is_null(rows.column(column.name)))
+            if pc.any(lost).as_py():
+                first = pc.filter(texts, lost)[0].as_py()
+                form = f"in the format {column.format}" if column.format else "as 2026-01-31 or 2026-01-31T12:00:00Z"
+                why = f"it is {first[:80]!r}, and data.derive calculates with it"
+                raise DataError(
+                    "read.derive-failed", f'a cell of "{column.name}" is not a date', why, f"write it {form}; leave it empty where unknown"
+                )
 
     def _source(self, schema: pa.Schema) -> Source:
         """The columns, each source column as the rows have it now."""

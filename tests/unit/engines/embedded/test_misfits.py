@@ -1,8 +1,20 @@
 """Cells that fit no kind, in columns that only the recipe's SQL looks at."""
 
+import json
 from pathlib import Path
 
+import pyarrow as pa
+import pytest
+from tests.unit.serve.conftest import ask
+from tests.unit.serve.test_app import csv
+
 import filon
+from filon.errors import DataError
+from filon.serve.app import App
+from filon.serve.meters import Meters
+from filon.serve.models import Models
+from filon.serve.served import Served
+from filon.serve.settings import Limits
 
 
 def test_a_row_whose_date_is_none_is_set_aside_though_only_sql_looks_at_the_date(tmp_path: Path) -> None:
@@ -20,3 +32,17 @@ def test_a_row_whose_date_is_none_is_set_aside_though_only_sql_looks_at_the_date
     written = filon.predict(run.path / "bundle", data=str(tmp_path / "new.csv"), out=str(tmp_path / "out.csv"))
     assert (written.rows, written.scored, written.rejected) == (4, 2, 2)
     assert written.reasons == {'"day" is not a date': 2}
+
+    bundle = filon.load(run.path / "bundle")
+    with pytest.raises(DataError, match=r"read\.derive-failed") as caught:
+        bundle.predict([{"day": "2024-02-01", "x": 1}, {"day": " soon", "x": 2}])
+    assert "'soon'" in caught.value.why
+    meters = Meters()
+    app = App(Models(Served(bundle, meters, threads=1)), meters, Limits(), token="")
+    good = {"day": "2024-02-01T10:00:00+02:00", "x": 1}
+    sent = [good, {"day": "soon", "x": 2}, {"day": "", "x": 3}, {"day": None, "x": 3}, {"day": "31/02/2024", "x": 4}, good]
+    for body, kind in ((json.dumps(sent).encode(), "application/json"), (csv(pa.Table.from_pylist(sent)), "text/csv")):
+        heard = ask(app, "POST", "/invocations", body, content_type=kind)
+        codes = [row["error"]["code"] if "error" in row else "" for row in heard.json["predictions"]]
+        assert codes == ["", "read.derive-failed", "", "", "read.derive-failed", ""]
+    app.close()
