@@ -206,7 +206,8 @@ def test_peers_break_a_rule_alike_and_end_together(session: Session, pair: Twins
 @pytest.mark.parametrize("strategy", ["tasks", "cluster"])
 def test_a_worker_killed_in_the_middle_costs_an_attempt(strategy: str, cluster: Cluster, tmp_path: Path) -> None:
     words = [sys.executable, "-m", "tests.spark.survivor", cluster.master, strategy, str(tmp_path)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT) as process:
+    errors = tmp_path / "stderr"
+    with errors.open("w") as err, subprocess.Popen(words, stdout=subprocess.PIPE, stderr=err, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         killed, found = False, {}
         for line in process.stdout:
@@ -216,7 +217,7 @@ def test_a_worker_killed_in_the_middle_costs_an_attempt(strategy: str, cluster: 
                 cluster.kill_worker(1)
             if "trial" in said and "error" in said:
                 found[said["trial"]] = said
-    assert process.returncode == 0
+    assert process.returncode == 0, errors.read_text()[-6000:]
     assert killed
     assert sorted(found) == [1, 2, 3]
     assert [one["error"] for one in found.values()] == ["", "", ""]

@@ -12,6 +12,7 @@ from typing import TypeVar
 import pyarrow as pa
 
 from filon import errors
+from filon.engines.spark.resting import rest
 from filon.errors import EngineError, FilonError, SetupError
 
 T = TypeVar("T")
@@ -23,12 +24,14 @@ class CodedInTask(Exception):  # noqa: N818 (it is a carrier)
 
 
 def telling(batches: Iterator[T]) -> Iterator[T]:
-    """Pass batches on; a coded error crosses to the driver by its message."""
+    """Pass batches on, at the end of a task; a coded error crosses to the driver by its message."""
     try:
         yield from batches
     except FilonError as exc:
         said = [type(exc).__name__, exc.code, exc.what, exc.why, exc.fix]
         raise CodedInTask(MARK + json.dumps(said).encode("ascii").hex() + END) from None
+    finally:
+        rest()
 
 
 @dataclass(frozen=True, slots=True)
