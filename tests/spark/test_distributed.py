@@ -123,7 +123,7 @@ def test_no_peer_is_without_rows_whatever_the_hashes_are(session: Session, pair:
 
     alike = pair.there._kept.withColumn("hash", F.col("hash").bitwiseAND(F.lit(127)))  # what is cut by is the bits above
     folds = replace(pair.there, _kept=alike)
-    spread = distributed._spread(session, folds, FitPlan(), 2, silence, "search")
+    spread = distributed._spread(session, folds, FitPlan(), silence, "search")
     assert spread.peers == 1, "of two peers one would have no rows, and the other would wait for it"
     assert spread.frame.count() == pair.there.fold("train").rows + pair.there.fold("valid").rows
     spread.free()
@@ -131,6 +131,30 @@ def test_no_peer_is_without_rows_whatever_the_hashes_are(session: Session, pair:
     found = fitted(session, replace(pair, there=folds), [TRIALS[3]], FitPlan(rows=5000), heard)
     assert [event.fields["peers"] for event in heard if "peers" in event.fields] == [2], "as many as there are slots are tried first"
     assert auc(found[4]) > 0.75
+
+
+def test_rows_that_an_executor_took_away_are_spread_again(session: Session, pair: Twins, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spark makes a task again by itself; what it gave up is the fault that cannot be provoked at will."""
+    spread, tried = distributed._spread, list[int]()
+
+    def lost(times: int) -> None:
+        tried.clear()
+
+        def once_more(*given: Any) -> Any:
+            tried.append(1)
+            if len(tried) <= times:
+                raise EngineError("engines.spark-failed", "Spark failed", "Task 0 in stage 8.0 failed 4 times", "look")
+            return spread(*given)
+
+        monkeypatch.setattr(distributed, "_spread", once_more)
+
+    lost(times=1)
+    assert fitted(session, pair, [TRIALS[3]], FitPlan(rows=2000))[4].error == ""
+    assert len(tried) == 2
+    lost(times=9)
+    with pytest.raises(EngineError, match="failed 4 times"):
+        fitted(session, pair, [TRIALS[3]], FitPlan(rows=2000))
+    assert len(tried) == 3
 
 
 WHOLE = """

@@ -29,6 +29,7 @@ from filon.engines.spark.words import telling
 from filon.engines.tally import merge
 from filon.engines.trainer.fitting import BEAT_S
 from filon.engines.trainer.sharing import Group, grouped, one_line
+from filon.errors import EngineError
 from filon.events import Event, Listen
 from filon.rows.encode import Encoding
 
@@ -89,27 +90,37 @@ def fit_over_cluster(session: Session, folds: SparkFolds, trials: Sequence[Trial
     if not groups:
         return
     refuse_dynamic(session)
-    slots = wait_for_slots(session, 1, lambda text: listen(Event(stage=stage, text=text)))
-    spread = _spread(session, folds, plan, slots, listen, stage)
+    spread: Spread | None = None
     try:
         with Ear(driver_host(session)) as ear:
             for number, group in enumerate(groups):
                 if plan.deadline_s is not None and time.monotonic() - began >= plan.deadline_s:
                     return
                 work = _Group(session, folds, group, number, len(groups), plan, began, ear, listen)
+                lost: EngineError | None = None
                 for _ in range(ATTEMPTS):
-                    outcome = work.attempt(spread)
+                    outcome = None
+                    try:
+                        spread = spread or _spread(session, folds, plan, listen, stage)
+                        outcome = work.attempt(spread)
+                    except EngineError as exc:  # an executor may be lost while the rows are spread, too
+                        if exc.code != "engines.spark-failed":
+                            raise
+                        lost = exc
                     if outcome is not None:
                         yield from outcome
                         break
-                    spread.free()
-                    slots = wait_for_slots(session, 1, lambda text: listen(Event(stage=stage, text=text)))
-                    listen(Event(stage=stage, text=f"an executor was lost: once more with {slots} slots"))
-                    spread = _spread(session, folds, plan, slots, listen, stage)
+                    if spread is not None:
+                        spread.free()
+                    spread = None
+                    listen(Event(stage=stage, text=f"{lost.why if lost else 'an executor was lost'}: once more with those that are left"))
                 else:
+                    if lost is not None:
+                        raise lost
                     yield from work.failed("executors were lost in every attempt; look at their logs (spark.json of the run names them)")
     finally:
-        spread.free()
+        if spread is not None:
+            spread.free()
 
 
 class _Group:
@@ -209,11 +220,17 @@ def joined(rows: Sequence[Any]) -> list[Fitted]:
     return outcomes
 
 
-def _spread(session: Session, folds: SparkFolds, plan: FitPlan, slots: int, listen: Listen, stage: str) -> Spread:
-    """The rows over the peers by their hash, so that each has an even part of every class; a function of the number of peers alone."""
+def _spread(session: Session, folds: SparkFolds, plan: FitPlan, listen: Listen, stage: str) -> Spread:
+    """The rows over the peers by their hash, so that each has an even part of every class; a function of the number of peers alone.
+
+    Raises
+    ------
+    EngineError : `engines.spark-no-slots`, `engines.spark-failed`
+    """
     from pyspark import StorageLevel
     from pyspark.sql import functions as F  # noqa: N812
 
+    slots = wait_for_slots(session, 1, lambda text: listen(Event(stage=stage, text=text)))
     fold = folds.fold(*plan.train)
     frame = first(fold.plain, fold.rows, plan.rows).withColumn("_valid", F.lit(False))
     if plan.valid:
