@@ -150,7 +150,7 @@ os._exit(0)
 
 
 def test_whatever_a_jvm_leaves_when_it_dies_in_the_middle_of_an_answer_means_that_it_is_lost() -> None:
-    """Py4J wraps what it meets, and the rows of a job come by a socket of their own: one trial in some hundred was told as failed."""
+    """Py4J wraps what it meets, and the rows of a job come by a socket of their own: now and then a trial was told as failed."""
     done = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True, timeout=200, check=True)
     said = done.stdout.strip().splitlines()[-1]
     assert said == "[None, None, 'engines.spark-failed'] ['engines.spark-lost', 'engines.spark-lost', 'engines.spark-lost']"

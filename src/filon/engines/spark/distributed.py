@@ -81,7 +81,8 @@ def fit_over_cluster(session: Session, folds: SparkFolds, trials: Sequence[Trial
 
     Raises
     ------
-    EngineError : `engines.spark-dynamic-allocation`, `engines.spark-no-slots`: before anything waits
+    EngineError : `engines.spark-dynamic-allocation`, `engines.spark-no-slots`: before anything waits; `engines.spark-failed` when the
+        rows could not be spread in any attempt
     SetupError : `engines.workers-lack`, `engines.python-differs`
     """
     began, stage = time.monotonic(), "search" if plan.valid else "fit"
@@ -97,9 +98,8 @@ def fit_over_cluster(session: Session, folds: SparkFolds, trials: Sequence[Trial
                 if plan.deadline_s is not None and time.monotonic() - began >= plan.deadline_s:
                     return
                 work = _Group(session, folds, group, number, len(groups), plan, began, ear, listen)
-                lost: EngineError | None = None
                 for _ in range(ATTEMPTS):
-                    outcome = None
+                    outcome, lost = None, None
                     try:
                         spread = spread or _spread(session, folds, plan, listen, stage)
                         outcome = work.attempt(spread)
